@@ -1,1 +1,3 @@
 //! Facade.
+
+pub use bocadillo_rt::sent;

@@ -1,1 +1,3 @@
-//! Runtime.
+//! The runtime of bocadillo: knows when a response was sent, runs tasks, serves.
+
+pub mod sent;

@@ -1,0 +1,59 @@
+//! What the measured servers share, so that they differ only in how they answer: runtime, order, task and end.
+#![allow(
+    clippy::print_stdout,
+    reason = "the driver reads the port and the tally from stdout"
+)]
+
+use std::fmt::Display;
+use std::io::{self, Read as _};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+static EMAIL_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// The body of `POST /orders`.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "item and count are there to be parsed")]
+pub(crate) struct Order {
+    pub(crate) email: String,
+    pub(crate) item: String,
+    pub(crate) count: u32,
+}
+
+/// The background task's work: as little as possible, but the driver can see that it was done.
+pub(crate) fn confirm(email: &str) {
+    EMAIL_BYTES.fetch_add(email.len() as u64, Relaxed);
+}
+
+/// Runs a server on one worker thread until the driver closes stdin.
+pub(crate) fn run<F, E>(serve: impl FnOnce(TcpListener) -> F) -> io::Result<()>
+where
+    F: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    thread::spawn(exit_at_end_of_stdin);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("port {}", listener.local_addr()?.port());
+        serve(listener)
+            .await
+            .map_err(|error| io::Error::other(format!("{error:#}")))
+    })
+}
+
+/// A thread and not a route: a route would add work to every measured request.
+fn exit_at_end_of_stdin() {
+    // An error ends the server as well as the end does.
+    let _ = io::stdin().read_to_end(&mut Vec::new());
+    println!("tally {}", EMAIL_BYTES.load(Relaxed));
+    process::exit(0);
+}

@@ -1,0 +1,236 @@
+//! The body that hyper is given: it carries the token to where the response ends.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::{
+    Busy, SentBuf,
+    carry::carry,
+    ticket::{Protocol, Ticket, Token},
+};
+
+/// So many bytes of an HTTP/2 body may wait in h2 when its end is handed over.
+///
+/// With the end, the stream's task is gone, and with that the means to reset this stream alone.
+/// 16 KiB is one frame: most responses end in the frame of their only chunk, as without tracking.
+pub(super) const MAX_LOOSE_BYTES: u64 = 16 * 1024;
+
+pin_project! {
+    /// A response's body on its way through hyper.
+    ///
+    /// Made by [`Connection::track`](super::Connection::track), or by
+    /// [`untracked`](Self::untracked) where nobody asks.
+    pub struct SentBody<B> {
+        #[pin]
+        inner: B,
+        tracking: Option<Tracking>,
+        busy: Option<Busy>,
+    }
+}
+
+#[derive(Debug)]
+struct Tracking {
+    ticket: Arc<Ticket>,
+    /// Gone when the end was handed over.
+    token: Option<Token>,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    /// The inner body has not ended.
+    Open,
+    /// It has, and HTTP/2 is told when what it was given has left; with the trailers, if any.
+    Held(Option<HeaderMap>),
+    /// The end was handed over.
+    Done,
+}
+
+impl<B> SentBody<B> {
+    /// Wraps the body of a response that nobody tracks.
+    pub fn untracked(inner: B) -> Self {
+        Self {
+            inner,
+            tracking: None,
+            busy: None,
+        }
+    }
+
+    pub(super) fn tracked(inner: B, ticket: Arc<Ticket>, token: Option<Token>) -> Self {
+        let end = if token.is_some() {
+            End::Open
+        } else {
+            End::Done
+        };
+        let tracking = Some(Tracking { ticket, token, end });
+        Self {
+            inner,
+            tracking,
+            busy: None,
+        }
+    }
+
+    /// Keeps the connection from being idle as long as the body lives.
+    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        self.busy = Some(busy);
+    }
+}
+
+type Polled<D, E> = Poll<Option<Result<Frame<SentBuf<D>>, E>>>;
+
+impl<B: Body> Body for SentBody<B> {
+    type Data = SentBuf<B::Data>;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data, B::Error> {
+        let mut this = self.project();
+        let Some(tracking) = this.tracking else {
+            let frame = ready!(this.inner.poll_frame(cx));
+            return Poll::Ready(frame.map(|frame| Ok(frame?.map_data(SentBuf::plain))));
+        };
+        if !matches!(tracking.end, End::Open) {
+            return tracking.poll_end(cx);
+        }
+        match ready!(this.inner.as_mut().poll_frame(cx)) {
+            None => {
+                tracking.end = End::Held(None);
+                tracking.poll_end(cx)
+            }
+            Some(Err(error)) => {
+                tracking.fail();
+                Poll::Ready(Some(Err(error)))
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    let data = tracking.hand_over(data, this.inner.is_end_stream());
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                Err(frame) => match frame.into_trailers() {
+                    Ok(trailers) => {
+                        tracking.end = End::Held(Some(trailers));
+                        tracking.poll_end(cx)
+                    }
+                    // There are no others today; hyper ignores what it does not know.
+                    Err(frame) => Poll::Ready(Some(Ok(frame.map_data(SentBuf::plain)))),
+                },
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.tracking {
+            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
+                matches!(tracking.end, End::Done)
+            }
+            Some(_) | None => self.inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // An end that follows in a frame of its own is no content: with an exact hint hyper would
+        // add a content-length, which a 204 must not have.
+        if self.inner.is_end_stream() && !self.is_end_stream() {
+            return SizeHint::default();
+        }
+        self.inner.size_hint()
+    }
+}
+
+impl Tracking {
+    fn hand_over<D: Buf>(&mut self, data: D, is_last: bool) -> SentBuf<D> {
+        let ticket = Arc::clone(&self.ticket);
+        if ticket.protocol == Protocol::Http1 || !is_last {
+            return SentBuf::counting(data, ticket);
+        }
+        let waiting = ticket.in_flight() + data.remaining() as u64;
+        if waiting > MAX_LOOSE_BYTES {
+            self.end = End::Held(None);
+            return SentBuf::counting(data, ticket);
+        }
+        self.end = End::Done;
+        match self.token.take() {
+            Some(token) => SentBuf::ending(Some(data), ticket, token),
+            None => SentBuf::counting(data, ticket),
+        }
+    }
+
+    /// Hands over the end of the body.
+    fn poll_end<D: Buf, E>(&mut self, cx: &mut Context<'_>) -> Polled<D, E> {
+        let End::Held(trailers) = &mut self.end else {
+            return Poll::Ready(None);
+        };
+        if self.ticket.protocol == Protocol::Http1 {
+            // The token stays: HTTP/1 marks when it drops the body.
+            let trailers = trailers.take();
+            self.end = End::Done;
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        if self.ticket.in_flight() > MAX_LOOSE_BYTES {
+            ready!(self.ticket.poll_drained(cx));
+        }
+        let trailers = trailers.take();
+        self.end = End::Done;
+        let Some(token) = self.token.take() else {
+            return Poll::Ready(None);
+        };
+        let frame = end_stream(trailers, token, &self.ticket);
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn fail(&mut self) {
+        self.end = End::Done;
+        if let Some(token) = self.token.take() {
+            token.abort();
+        }
+    }
+}
+
+/// The frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that hyper
+/// would have sent itself.
+fn end_stream<D: Buf>(
+    trailers: Option<HeaderMap>,
+    token: Token,
+    ticket: &Arc<Ticket>,
+) -> Frame<SentBuf<D>> {
+    let token = match trailers {
+        None => token,
+        Some(mut trailers) => match carry(&mut trailers, token) {
+            Ok(()) => return Frame::trailers(trailers),
+            // Empty trailers say nothing that the end of the stream does not.
+            Err(token) => token,
+        },
+    };
+    Frame::data(SentBuf::ending(None, Arc::clone(ticket), token))
+}
+
+impl Drop for Tracking {
+    fn drop(&mut self) {
+        let Some(token) = mem::take(&mut self.token) else {
+            return;
+        };
+        match self.ticket.protocol {
+            // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
+            // for any other reason, the connection is over and flushes no more.
+            Protocol::Http1 => token.complete(),
+            // The end was never handed over.
+            Protocol::Http2 => token.abort(),
+        }
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for SentBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentBody")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! The buffer that hyper is given for each frame of data.
+
+use std::{fmt, io::IoSlice, sync::Arc};
+
+use bytes::Buf;
+
+use super::ticket::{Ticket, Token};
+
+/// A frame's data. It counts what was written of it and, in the frame that ends an HTTP/2 stream,
+/// carries the token.
+pub struct SentBuf<D: Buf> {
+    data: Option<D>,
+    role: Role,
+}
+
+enum Role {
+    /// The response is not tracked.
+    Plain,
+    Counts(Arc<Ticket>),
+    /// The last one.
+    Ends(Arc<Ticket>, Token),
+}
+
+impl<D: Buf> SentBuf<D> {
+    pub(super) fn plain(data: D) -> Self {
+        Self {
+            data: Some(data),
+            role: Role::Plain,
+        }
+    }
+
+    pub(super) fn counting(data: D, ticket: Arc<Ticket>) -> Self {
+        ticket.hand_over(data.remaining());
+        Self {
+            data: Some(data),
+            role: Role::Counts(ticket),
+        }
+    }
+
+    pub(super) fn ending(data: Option<D>, ticket: Arc<Ticket>, token: Token) -> Self {
+        ticket.hand_over(data.as_ref().map_or(0, Buf::remaining));
+        Self {
+            data,
+            role: Role::Ends(ticket, token),
+        }
+    }
+
+    fn written(&mut self, bytes: usize) {
+        match &self.role {
+            Role::Plain => {}
+            Role::Counts(ticket) => ticket.wrote(bytes),
+            Role::Ends(ticket, _) => {
+                ticket.wrote(bytes);
+                if !self.has_remaining() {
+                    self.complete();
+                }
+            }
+        }
+    }
+
+    /// The last byte was taken: the token need not wait for the drop, which may come after the
+    /// flush that matters.
+    fn complete(&mut self) {
+        if let Role::Ends(_, token) = std::mem::replace(&mut self.role, Role::Plain) {
+            token.complete();
+        }
+    }
+}
+
+impl<D: Buf> Buf for SentBuf<D> {
+    fn remaining(&self) -> usize {
+        self.data.as_ref().map_or(0, Buf::remaining)
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.as_ref().map_or(&[], Buf::chunk)
+    }
+
+    fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
+        self.data
+            .as_ref()
+            .map_or(0, |data| data.chunks_vectored(dst))
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some(data) = &mut self.data {
+            data.advance(bytes);
+        }
+        self.written(bytes);
+    }
+}
+
+impl<D: Buf> Drop for SentBuf<D> {
+    fn drop(&mut self) {
+        // Data left means thrown away. Without data it is for the wire to tell: see `Token`.
+        if self.has_remaining()
+            && let Role::Ends(_, token) = std::mem::replace(&mut self.role, Role::Plain)
+        {
+            token.abort();
+        }
+    }
+}
+
+impl<D: Buf> fmt::Debug for SentBuf<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentBuf")
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! The handle of one connection.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use http::{Response, Version};
+use http_body::Body;
+
+use super::{
+    Busy, Driven, SentBody,
+    carry::carry,
+    hub::Hub,
+    stream,
+    ticket::{Delivery, Protocol, Ticket, Token},
+};
+
+/// Tracks the responses of one connection, whose IO is a [`TrackedIo`](super::TrackedIo).
+///
+/// # Examples
+///
+/// Log how long a response really took:
+///
+/// ```
+/// use bocadillo::sent::{Connection, SentBody};
+/// use http::{Request, Response, Version};
+/// use http_body_util::Full;
+/// use bytes::Bytes;
+///
+/// fn respond(connection: &Connection, version: Version) -> Response<SentBody<Full<Bytes>>> {
+///     let begun = std::time::Instant::now();
+///     let response = Response::new(Full::from("hello"));
+///     connection.track(response, version, move |delivery| {
+///         println!("{delivery:?} after {:?}", begun.elapsed());
+///     })
+/// }
+/// # let (io, connection) = bocadillo::sent::TrackedIo::new(tokio::io::empty());
+/// # respond(&connection, Version::HTTP_11);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    hub: Arc<Hub>,
+}
+
+impl Connection {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+
+    /// Tracks `response`, which is about to be handed to hyper on this connection; `on_done` is
+    /// called exactly once.
+    ///
+    /// `version` is the request's: it decides how the end is known. The wrapper must stay
+    /// outermost: nothing may wrap the body again on its way to hyper.
+    ///
+    /// `on_done` is called by the connection's task, mostly: it must neither block nor panic.
+    /// Spawning a task is fine.
+    pub fn track<B: Body>(
+        &self,
+        response: Response<B>,
+        version: Version,
+        on_done: impl FnOnce(Delivery) + Send + 'static,
+    ) -> Response<SentBody<B>> {
+        let protocol = match version {
+            Version::HTTP_2 => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        let ticket = Ticket::new(Arc::clone(&self.hub), protocol);
+        let token = Token::new(Arc::clone(&ticket));
+        self.hub.add(Arc::clone(&ticket), Box::new(on_done));
+        let (mut head, body) = response.into_parts();
+        let token = match protocol {
+            Protocol::Http1 => Some(token),
+            Protocol::Http2 => {
+                stream::attach(&ticket);
+                if body.is_end_stream() {
+                    carry(&mut head.headers, token).err()
+                } else {
+                    Some(token)
+                }
+            }
+        };
+        Response::from_parts(head, SentBody::tracked(body, ticket, token))
+    }
+
+    /// Polls hyper's connection through the returned future.
+    ///
+    /// Without it HTTP/2 still reports every response exactly once and never early, but takes some
+    /// that were reset for sent; and [`Watch`](super::Watch) cannot close the connection.
+    pub fn drive<F>(&self, connection: F) -> Driven<F> {
+        Driven::new(connection, Arc::clone(&self.hub))
+    }
+
+    /// Says that a request has come, which has no complete response until the guard is dropped.
+    pub(crate) fn busy(&self, version: Version) -> Busy {
+        if version == Version::HTTP_2 {
+            self.hub.activity.is_multiplexed.store(true, Relaxed);
+        }
+        Busy::new(Arc::clone(&self.hub))
+    }
+
+    /// Returns whether the IO is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.hub.is_closed()
+    }
+
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Asks the future of [`drive`](Self::drive) to end at once.
+    pub fn close(&self) {
+        self.hub.kill.request();
+    }
+}

@@ -1,0 +1,232 @@
+//! One connection: the list of its responses on their way, and what its IO tells of them.
+
+use std::{
+    fmt, mem,
+    sync::{
+        Arc, Mutex,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    task::Waker,
+};
+
+use super::{
+    drive, scope,
+    ticket::{Delivery, MARKED, OnDone, Ticket, UNDECIDED, lock},
+};
+
+#[derive(Default)]
+pub(super) struct Hub {
+    list: Mutex<List>,
+    /// Some response is marked. Set and cleared within the connection's own poll; `SeqCst` because
+    /// a body may have been dropped by another thread where a server does that.
+    marked: AtomicBool,
+    /// How many responses are undecided. As `marked`.
+    undecided: AtomicUsize,
+    pub(super) activity: Activity,
+    pub(super) kill: Kill,
+    /// The connection is polled through [`Driven`](super::Driven): what happens outside of that
+    /// poll is not hyper writing.
+    pub(super) is_driven: AtomicBool,
+}
+
+/// What the connection is doing, for [`Watch`](super::Watch). Plain counters, each read alone.
+#[derive(Default)]
+pub(super) struct Activity {
+    /// Bytes that the IO has accepted.
+    pub(super) accepted: AtomicU64,
+    /// The IO's last write would have blocked.
+    pub(super) is_write_blocked: AtomicBool,
+    /// Requests that have no complete response yet.
+    pub(super) requests: AtomicUsize,
+    /// An HTTP/2 request was seen: the connection may be idle for long.
+    pub(super) is_multiplexed: AtomicBool,
+}
+
+/// The wish that the connection's task end, and how to wake it for that.
+#[derive(Default)]
+pub(super) struct Kill {
+    requested: AtomicBool,
+    /// Set by [`Driven`](super::Driven); `SeqCst` with `requested`, each side writing its own
+    /// before it reads the other's.
+    waker: Mutex<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct List {
+    live: Vec<Live>,
+    /// The IO is gone.
+    is_closed: bool,
+}
+
+struct Live {
+    ticket: Arc<Ticket>,
+    on_done: OnDone,
+}
+
+impl Hub {
+    pub(super) fn add(&self, ticket: Arc<Ticket>, on_done: OnDone) {
+        let mut list = lock(&self.list);
+        if !list.is_closed {
+            list.live.push(Live { ticket, on_done });
+            return;
+        }
+        drop(list);
+        on_done(Delivery::Aborted { bytes: 0 });
+    }
+
+    pub(super) fn mark(&self, ticket: &Ticket) {
+        ticket.state.store(MARKED, SeqCst);
+        self.marked.store(true, SeqCst);
+    }
+
+    /// A token went without data. Within the connection's own poll that may mean "encoded";
+    /// anywhere else nothing is ever encoded.
+    pub(super) fn drop_undecided(&self, ticket: &Ticket) {
+        if drive::is_elsewhere(self) {
+            self.abort(ticket);
+            return;
+        }
+        ticket.state.store(UNDECIDED, SeqCst);
+        self.undecided.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn has_undecided(&self) -> bool {
+        self.undecided.load(SeqCst) != 0
+    }
+
+    /// The call of the IO that follows tells what became of the undecided: they were encoded if
+    /// the bytes that are offered for the first time hold as many ends.
+    pub(super) fn decide(&self, new_ends: usize) {
+        let undecided = self.undecided.swap(0, SeqCst);
+        let was_encoded = new_ends >= undecided;
+        if was_encoded {
+            self.marked.store(true, SeqCst);
+            for live in &lock(&self.list).live {
+                let state = &live.ticket.state;
+                let _ = state.compare_exchange(UNDECIDED, MARKED, SeqCst, SeqCst);
+            }
+            return;
+        }
+        let dropped = lock(&self.list).take(UNDECIDED);
+        for live in dropped {
+            live.abort();
+        }
+    }
+
+    /// A flush of the IO succeeded.
+    pub(super) fn flushed(&self) {
+        if !self.marked.load(Relaxed) {
+            return;
+        }
+        self.marked.store(false, SeqCst);
+        let sent = lock(&self.list).take(MARKED);
+        for live in sent {
+            (live.on_done)(Delivery::Sent);
+        }
+    }
+
+    pub(super) fn abort(&self, ticket: &Ticket) {
+        let mut list = lock(&self.list);
+        let at = list
+            .live
+            .iter()
+            .position(|live| std::ptr::eq(&*live.ticket, ticket));
+        let live = at.map(|at| list.live.remove(at));
+        drop(list);
+        if let Some(live) = live {
+            live.abort();
+        }
+    }
+
+    /// The IO is gone: nothing that is left can ever be sent.
+    pub(super) fn close(&self) {
+        let mut list = lock(&self.list);
+        list.is_closed = true;
+        let left = mem::take(&mut list.live);
+        drop(list);
+        for live in left {
+            live.abort();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.list).is_closed
+    }
+
+    /// The tickets on their way, for [`Watch`](super::Watch).
+    pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
+        let list = lock(&self.list);
+        list.live
+            .iter()
+            .map(|live| Arc::clone(&live.ticket))
+            .collect()
+    }
+}
+
+impl List {
+    fn take(&mut self, state: u8) -> Vec<Live> {
+        let is_wanted = |live: &Live| live.ticket.state.load(SeqCst) == state;
+        // On HTTP/1 the whole list is what was just marked.
+        if self.live.iter().all(is_wanted) {
+            return mem::take(&mut self.live);
+        }
+        let (wanted, rest) = mem::take(&mut self.live).into_iter().partition(is_wanted);
+        self.live = rest;
+        wanted
+    }
+}
+
+impl Live {
+    fn abort(self) {
+        let bytes = self.ticket.written();
+        scope::report(self.on_done, Delivery::Aborted { bytes });
+    }
+}
+
+impl Kill {
+    pub(super) fn request(&self) {
+        self.requested.store(true, SeqCst);
+        let waker = lock(&self.waker).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        *lock(&self.waker) = Some(waker.clone());
+    }
+
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(SeqCst)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("responses", &lock(&self.list).live.len())
+            .field("marked", &self.marked)
+            .field("undecided", &self.undecided)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that has no complete response yet: while one exists, its connection is not idle.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Hub>);
+
+impl Busy {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        hub.activity.requests.fetch_add(1, Relaxed);
+        Self(hub)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.activity.requests.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,76 @@
+//! Knows, exactly once for each response, that it was sent or never will be.
+//!
+//! This module knows nothing of tasks. It answers one question about any connection that hyper
+//! drives, HTTP/1 or HTTP/2, plain or behind TLS: *has the last byte of this response been
+//! accepted by the transport and flushed?* Somebody else could use it to log true response times.
+//!
+//! # What "sent" means
+//!
+//! [`Delivery::Sent`]: every byte of the response, up to the end of its body, was accepted by the
+//! IO under hyper, and a flush that followed succeeded. On a TCP socket that is "the kernel has
+//! it": a slow client may still be reading from socket buffers. [`Delivery::Aborted`]: it is
+//! certain that this can never be.
+//!
+//! # How it is known
+//!
+//! Three facts are put together, and no single one of them is enough.
+//!
+//! 1. **The flush.** hyper and h2 call `poll_flush` of the IO only when their own write buffer is
+//!    empty. [`TrackedIo`] sits around the IO (outside of TLS) and sees it.
+//! 2. **The end.** Which flush is the right one? The first that succeeds after the frame that
+//!    *ends* the response entered the write buffer.
+//!    * HTTP/1: the body is dropped when its last frame was buffered, and nothing is flushed in
+//!      between. So the [`SentBody`] marks the response when it is dropped.
+//!    * HTTP/2: the body is dropped long before its frames reach the buffer: they wait for flow
+//!      control and for other streams. So a [`Token`](ticket::Token) travels *inside* the frame
+//!      that carries END_STREAM: in its [`SentBuf`], or, where the end is a HEADERS frame, in the
+//!      owner of one header value. When h2 has encoded the frame, the token goes.
+//! 3. **The wire.** When a stream is reset, h2 drops its queued frames, which a token without data
+//!    cannot tell from being encoded. But an encoded frame is *offered to the IO by the very next
+//!    call*, and a dropped one is not. So a token that went without data is undecided until the
+//!    next call of the IO: a write whose new bytes hold that many END_STREAM frames means encoded,
+//!    anything else means dropped.
+//!
+//! # Invariants
+//!
+//! 1. A response that was [tracked](Connection::track) is in the connection's list until it is
+//!    reported, and it is reported when it is taken from the list: never twice.
+//! 2. Dropping the [`TrackedIo`] reports everything that is left as aborted, and whatever is
+//!    tracked afterwards at once: never never.
+//! 3. A response is reported as sent only by a flush that succeeded after it was marked: never
+//!    early.
+//! 4. Callbacks run outside of every lock of this module; and of h2, which drops buffers while it
+//!    holds its own: such reports wait for the end of the poll (`scope`).
+//! 5. Lock order: a lock of h2, then the list. Never the other way round.
+//!
+//! # A response that stalls
+//!
+//! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 that must not hurt
+//! the other streams, and only the stream's own task can reset it. So a body keeps its end back
+//! until at most [`MAX_LOOSE_BYTES`](body::MAX_LOOSE_BYTES) of it wait in h2: until then the task
+//! lives, and dropping it resets the stream ([`Streams`]). What is stuck within those last bytes
+//! is ended by closing the connection.
+//!
+//! # Costs
+//!
+//! A response that is not tracked is passed through: its body is wrapped, and one flag is read
+//! for each flush.
+
+mod body;
+mod buf;
+mod carry;
+mod connection;
+mod drive;
+mod hub;
+mod io;
+mod scope;
+mod stream;
+mod ticket;
+mod watch;
+mod wire;
+
+pub(crate) use self::hub::Busy;
+pub use self::{
+    body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
+    stream::Streams, ticket::Delivery, watch::Watch,
+};

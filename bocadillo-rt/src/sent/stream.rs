@@ -1,0 +1,114 @@
+//! The executor of HTTP/2: each stream's task can be given up, which resets that stream alone.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use super::{scope, ticket::Ticket};
+
+thread_local! {
+    /// The stream whose task is polled on this thread, if any, and the ticket of its response.
+    static STREAM: RefCell<Option<Option<Arc<Ticket>>>> = const { RefCell::new(None) };
+}
+
+/// Tells the stream's task, within whose poll the response is tracked, its ticket.
+pub(super) fn attach(ticket: &Arc<Ticket>) {
+    STREAM.with_borrow_mut(|stream| {
+        if let Some(slot) = stream {
+            *slot = Some(Arc::clone(ticket));
+        }
+    });
+}
+
+/// Spawns the tasks of hyper's HTTP/2 streams on tokio; a stream that stalls can be reset alone.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Streams;
+
+impl Streams {
+    /// Creates the executor.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(StreamTask {
+            stream: Some(stream),
+            guard: Guard(None),
+        });
+    }
+}
+
+pin_project! {
+    struct StreamTask<F> {
+        #[pin]
+        stream: Option<F>,
+        guard: Guard,
+    }
+}
+
+/// The ticket of a stream whose task lives.
+struct Guard(Option<Arc<Ticket>>);
+
+impl<F: Future<Output = ()>> Future for StreamTask<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if this.guard.is_aborted() {
+            scope::within(|| this.stream.set(None));
+        }
+        let Some(stream) = this.stream.as_mut().as_pin_mut() else {
+            return Poll::Ready(());
+        };
+        let (polled, ticket) = scope::within(|| enter(|| stream.poll(cx)));
+        if polled.is_pending()
+            && let Some(ticket) = ticket
+        {
+            ticket.attach_stream(cx.waker().clone());
+            this.guard.0 = Some(ticket);
+        }
+        polled
+    }
+}
+
+/// Calls `poll`; returns with its result the ticket of what was tracked within.
+fn enter<R>(poll: impl FnOnce() -> R) -> (R, Option<Arc<Ticket>>) {
+    let outer = STREAM.replace(Some(None));
+    let result = poll();
+    (result, STREAM.replace(outer).flatten())
+}
+
+impl Guard {
+    fn is_aborted(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|ticket| ticket.is_stream_aborted())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(ticket) = &self.0 {
+            ticket.detach_stream();
+        }
+    }
+}
+
+impl<F> fmt::Debug for StreamTask<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamTask").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! What is known of one response on its way.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use super::hub::Hub;
+
+/// What became of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Every byte of it was accepted by the transport and flushed.
+    Sent,
+    /// It did not, and never will, get out whole.
+    Aborted {
+        /// How many bytes of its body the transport had accepted.
+        ///
+        /// Exact on HTTP/1 over an IO with vectored writes, as TCP is. Where hyper copies bytes into
+        /// a write buffer first (small frames of HTTP/2, other IO), they count from then on, so
+        /// that the number may be too high by what fits into that buffer.
+        bytes: u64,
+    },
+}
+
+impl Delivery {
+    /// Returns `true` if the response was sent whole.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        self == Self::Sent
+    }
+}
+
+/// Called once, when a response was sent or aborted.
+pub(crate) type OnDone = Box<dyn FnOnce(Delivery) + Send>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// On its way; its end has not entered the write buffer.
+pub(super) const OPEN: u8 = 0;
+/// Its token went without data: the next call of the IO decides (HTTP/2 only).
+pub(super) const UNDECIDED: u8 = 1;
+/// Its end is in the write buffer: the next flush that succeeds has sent it.
+pub(super) const MARKED: u8 = 2;
+
+/// One response on its way: shared by its body, its buffers, its token and the connection's list.
+pub(super) struct Ticket {
+    pub(super) hub: Arc<Hub>,
+    pub(super) protocol: Protocol,
+    /// `OPEN`, `UNDECIDED` or `MARKED`. Set by token and hub, read by the hub, all of them within
+    /// the connection's own poll; the list's lock orders it for everybody else.
+    pub(super) state: AtomicU8,
+    /// Body bytes that hyper was given. Written by the body, read by `in_flight`.
+    handed: AtomicU64,
+    /// Body bytes that were written, or copied into a write buffer. Added to by the buffers.
+    written: AtomicU64,
+    /// Somebody waits for `in_flight` to become zero. Partner of `written`: a waiter sets this,
+    /// then reads `written`; a writer adds to `written`, then reads this. Both `SeqCst`, so one of
+    /// the two sees the other.
+    drain_waits: AtomicBool,
+    drain_waker: Mutex<Option<Waker>>,
+    stream: Mutex<Stream>,
+}
+
+/// The HTTP/2 stream's own task, as far as it is ours (see [`Streams`](super::Streams)).
+#[derive(Default)]
+struct Stream {
+    waker: Option<Waker>,
+    abort: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(hub: Arc<Hub>, protocol: Protocol) -> Arc<Self> {
+        Arc::new(Self {
+            hub,
+            protocol,
+            state: AtomicU8::new(OPEN),
+            handed: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            drain_waits: AtomicBool::new(false),
+            drain_waker: Mutex::new(None),
+            stream: Mutex::new(Stream::default()),
+        })
+    }
+
+    pub(super) fn hand_over(&self, bytes: usize) {
+        self.handed.fetch_add(bytes as u64, SeqCst);
+    }
+
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, SeqCst);
+        if self.drain_waits.load(SeqCst) && self.in_flight() == 0 {
+            self.wake_drained();
+        }
+    }
+
+    fn wake_drained(&self) {
+        self.drain_waits.store(false, SeqCst);
+        let waker = lock(&self.drain_waker).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(SeqCst)
+    }
+
+    /// Bytes that hyper was given and that have not been written.
+    pub(super) fn in_flight(&self) -> u64 {
+        let written = self.written();
+        self.handed.load(SeqCst).saturating_sub(written)
+    }
+
+    /// Waits until nothing is in flight.
+    pub(super) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.in_flight() == 0 {
+            return Poll::Ready(());
+        }
+        *lock(&self.drain_waker) = Some(cx.waker().clone());
+        self.drain_waits.store(true, SeqCst);
+        if self.in_flight() == 0 {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn attach_stream(&self, waker: Waker) {
+        lock(&self.stream).waker = Some(waker);
+    }
+
+    pub(super) fn detach_stream(&self) {
+        lock(&self.stream).waker = None;
+    }
+
+    pub(super) fn is_stream_aborted(&self) -> bool {
+        lock(&self.stream).abort
+    }
+
+    /// Asks the stream's task to give up; `false` if there is none (any more).
+    pub(super) fn abort_stream(&self) -> bool {
+        let mut stream = lock(&self.stream);
+        stream.abort = true;
+        let waker = stream.waker.take();
+        drop(stream);
+        waker.map(Waker::wake).is_some()
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("protocol", &self.protocol)
+            .field("state", &self.state)
+            .field("handed", &self.handed)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to end one response: exactly one exists for each ticket, and its going is the event.
+#[derive(Debug)]
+pub(super) struct Token(Option<Arc<Ticket>>);
+
+impl Token {
+    pub(super) fn new(ticket: Arc<Ticket>) -> Self {
+        Self(Some(ticket))
+    }
+
+    /// The end has entered the write buffer: the next flush sends it.
+    pub(super) fn complete(mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.hub.mark(&ticket);
+        }
+    }
+
+    /// The end will never be written.
+    pub(super) fn abort(mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.hub.abort(&ticket);
+        }
+    }
+}
+
+impl Drop for Token {
+    /// Went without a word, from within h2: encoded or thrown away, which the wire will tell.
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.hub.drop_undecided(&ticket);
+        }
+    }
+}
+
+/// Locks; a panic of somebody else's cannot have left these small states half-written.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! Ends responses that make no progress, and connections that send no request.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    sync::{Arc, Condvar, Mutex, Weak, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Connection,
+    hub::Hub,
+    ticket::{MARKED, Ticket, lock},
+};
+
+/// Looks at its connections from a thread of its own, so that a request pays for no timer.
+///
+/// A limit is noticed at most a quarter late. The thread sleeps while there are no connections,
+/// and ends when the last handle is dropped.
+#[derive(Clone)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: Limits,
+    connections: Mutex<Vec<Weak<Hub>>>,
+    /// There is a first connection, or nobody is left to add one.
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// A response whose bytes wait without progress is aborted after this.
+    send: Duration,
+    /// A connection on which no request begins, and nothing is sent, is closed after this.
+    head: Duration,
+}
+
+impl Watch {
+    /// Starts the thread.
+    ///
+    /// A response whose bytes wait for `send_timeout` without progress is aborted; a connection on
+    /// which no request has come for `head_timeout` is closed (on HTTP/2: if none ever came).
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if it has no thread to give.
+    pub fn start(send_timeout: Duration, head_timeout: Duration) -> io::Result<Self> {
+        let limits = Limits {
+            send: send_timeout,
+            head: head_timeout,
+        };
+        let shared = Arc::new(Shared {
+            limits,
+            connections: Mutex::new(Vec::new()),
+            changed: Condvar::new(),
+        });
+        let watched = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("bocadillo-watch".into())
+            .spawn(move || run(&watched, limits))?;
+        Ok(Self { shared })
+    }
+
+    /// Watches a connection until its IO is gone.
+    pub fn add(&self, connection: &Connection) {
+        let mut connections = lock(&self.shared.connections);
+        connections.push(Arc::downgrade(connection.hub()));
+        drop(connections);
+        self.shared.changed.notify_one();
+    }
+}
+
+fn run(shared: &Weak<Shared>, limits: Limits) {
+    let pause =
+        (limits.send.min(limits.head) / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
+    let mut seen = HashMap::new();
+    // The strong reference is not kept over the pause: with the last handle, the thread ends.
+    while let Some(shared) = shared.upgrade() {
+        let hubs = shared.live_connections();
+        if hubs.is_empty() {
+            shared.wait_for_change();
+            continue;
+        }
+        drop(shared);
+        let now = Instant::now();
+        seen = hubs
+            .iter()
+            .map(|hub| look(hub, &mut seen, limits, now))
+            .collect();
+        drop(hubs);
+        thread::sleep(pause);
+    }
+}
+
+impl Shared {
+    fn live_connections(&self) -> Vec<Arc<Hub>> {
+        let mut connections = lock(&self.connections);
+        connections.retain(|hub| hub.upgrade().is_some_and(|hub| !hub.is_closed()));
+        connections.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Waits for a connection; not for ever, since the last handle may go.
+    fn wait_for_change(&self) {
+        let connections = lock(&self.connections);
+        if connections.is_empty() {
+            let _ = self
+                .changed
+                .wait_timeout(connections, Duration::from_secs(1));
+        }
+    }
+}
+
+/// What was seen of a connection when something last moved.
+struct Seen {
+    accepted: u64,
+    requests: usize,
+    since: Instant,
+    waiting: Waiting,
+    /// Keeps the address, by which it is found again, from being given to another.
+    _hub: Weak<Hub>,
+}
+
+/// The responses whose bytes wait.
+type Waiting = HashMap<*const Ticket, Waits>;
+
+/// How much was written of a response when that last changed.
+struct Waits {
+    written: u64,
+    since: Instant,
+    /// As in `Seen`.
+    _ticket: Weak<Ticket>,
+}
+
+fn look(
+    hub: &Arc<Hub>,
+    seen: &mut HashMap<*const Hub, Seen>,
+    limits: Limits,
+    now: Instant,
+) -> (*const Hub, Seen) {
+    let key = Arc::as_ptr(hub);
+    let before = seen.remove(&key);
+    let activity = &hub.activity;
+    let accepted = activity.accepted.load(Relaxed);
+    let requests = activity.requests.load(Relaxed);
+    let since = match &before {
+        Some(seen) if (seen.accepted, seen.requests) == (accepted, requests) => seen.since,
+        _ => now,
+    };
+    let still = now.duration_since(since);
+    let is_blocked = activity.is_write_blocked.load(Relaxed);
+    let is_quiet = requests == 0 && !activity.is_multiplexed.load(Relaxed);
+    if (is_blocked && still >= limits.send) || (!is_blocked && is_quiet && still >= limits.head) {
+        hub.kill.request();
+    }
+    let before = before.map(|seen| seen.waiting).unwrap_or_default();
+    let waiting = look_at_responses(hub, &before, limits, now);
+    (
+        key,
+        Seen {
+            accepted,
+            requests,
+            since,
+            waiting,
+            _hub: Arc::downgrade(hub),
+        },
+    )
+}
+
+fn look_at_responses(hub: &Hub, before: &Waiting, limits: Limits, now: Instant) -> Waiting {
+    let mut waiting = HashMap::new();
+    for ticket in hub
+        .tickets()
+        .into_iter()
+        .filter(|ticket| is_waiting(ticket))
+    {
+        let key = Arc::as_ptr(&ticket);
+        let written = ticket.written();
+        let since = match before.get(&key) {
+            Some(before) if before.written == written => before.since,
+            _ => now,
+        };
+        waiting.insert(
+            key,
+            Waits {
+                written,
+                since,
+                _ticket: Arc::downgrade(&ticket),
+            },
+        );
+        if now.duration_since(since) >= limits.send && !ticket.abort_stream() {
+            hub.kill.request();
+        }
+    }
+    waiting
+}
+
+/// Whether bytes of the response wait. A quiet event stream has none that do.
+fn is_waiting(ticket: &Ticket) -> bool {
+    ticket.in_flight() > 0 || ticket.state.load(Relaxed) == MARKED
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("limits", &self.shared.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+//! Reads the outgoing bytes of HTTP/2 as far as to see which frames end a stream.
+
+/// DATA and HEADERS: the frames that can carry END_STREAM.
+const ENDING_TYPES: [u8; 2] = [0x0, 0x1];
+const END_STREAM: u8 = 0x1;
+const HEAD_LEN: usize = 9;
+
+/// Follows the frame heads of one connection.
+///
+/// It sees what is *offered* to the IO, at the moment when it is first offered: a write buffer
+/// offers what was not accepted again, in front of what is new.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    protocol: Spoken,
+    /// How many bytes the IO has accepted, and how many it was offered, from the beginning.
+    accepted: u64,
+    offered: u64,
+    /// Bytes left of the current frame's payload.
+    payload: usize,
+    head: [u8; HEAD_LEN],
+    head_len: usize,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Spoken {
+    #[default]
+    Unknown,
+    /// Every response begins with `HTTP/1`: as a frame's length, that `H` would be 4.7 MB.
+    Http1,
+    Http2,
+}
+
+impl Wire {
+    /// Looks at what a write offers; returns how many of the frames in it that were not offered
+    /// before end their stream.
+    pub(super) fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) -> usize {
+        let mut position = self.accepted;
+        let mut ends = 0;
+        for chunk in chunks {
+            let known = self
+                .offered
+                .saturating_sub(position)
+                .min(chunk.len() as u64);
+            position += chunk.len() as u64;
+            self.offered = self.offered.max(position);
+            // Not more than the chunk's length.
+            ends += self.feed(&chunk[known as usize..]);
+        }
+        ends
+    }
+
+    pub(super) fn accept(&mut self, bytes: usize) {
+        self.accepted += bytes as u64;
+    }
+
+    fn feed(&mut self, mut bytes: &[u8]) -> usize {
+        let mut ends = 0;
+        while let Some(&first) = bytes.first() {
+            if self.protocol == Spoken::Unknown {
+                self.protocol = if first == b'H' {
+                    Spoken::Http1
+                } else {
+                    Spoken::Http2
+                };
+            }
+            if self.protocol == Spoken::Http1 {
+                return 0;
+            }
+            bytes = self.skip_payload(bytes);
+            bytes = self.read_head(bytes);
+            if self.head_len == HEAD_LEN {
+                ends += usize::from(self.enter_frame());
+            }
+        }
+        ends
+    }
+
+    fn skip_payload<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let skipped = self.payload.min(bytes.len());
+        self.payload -= skipped;
+        &bytes[skipped..]
+    }
+
+    fn read_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let read = (HEAD_LEN - self.head_len).min(bytes.len());
+        self.head[self.head_len..self.head_len + read].copy_from_slice(&bytes[..read]);
+        self.head_len += read;
+        &bytes[read..]
+    }
+
+    /// Returns whether the frame whose head is complete ends its stream.
+    fn enter_frame(&mut self) -> bool {
+        let [a, b, c, kind, flags, ..] = self.head;
+        self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+        self.head_len = 0;
+        ENDING_TYPES.contains(&kind) && flags & END_STREAM != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
+        let len = (payload as u32).to_be_bytes();
+        let mut bytes = vec![len[1], len[2], len[3], kind, flags, 0, 0, 0, 1];
+        bytes.resize(HEAD_LEN + payload, 0xff);
+        bytes
+    }
+
+    fn offer(wire: &mut Wire, bytes: &[u8]) -> usize {
+        wire.offer([bytes].into_iter())
+    }
+
+    #[test]
+    fn counts_frames_that_end_a_stream() {
+        let mut bytes = frame(4, 0, 6);
+        bytes.extend(frame(1, 4 | 1, 20));
+        bytes.extend(frame(0, 0, 300));
+        bytes.extend(frame(0, 1, 0));
+        assert_eq!(offer(&mut Wire::default(), &bytes), 2);
+    }
+
+    #[test]
+    fn acknowledged_settings_are_no_end() {
+        assert_eq!(offer(&mut Wire::default(), &frame(4, 1, 0)), 0);
+    }
+
+    #[test]
+    fn sees_heads_that_arrive_in_pieces() {
+        let mut bytes = frame(0, 0, 40);
+        bytes.extend(frame(0, 1, 3));
+        for size in 1..bytes.len() {
+            let mut wire = Wire::default();
+            let ends: usize = bytes
+                .chunks(size)
+                .map(|chunk| {
+                    let ends = offer(&mut wire, chunk);
+                    wire.accept(chunk.len());
+                    ends
+                })
+                .sum();
+            assert_eq!(ends, 1, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_is_offered_again_counts_once() {
+        let mut wire = Wire::default();
+        let first = frame(1, 1, 10);
+        assert_eq!(offer(&mut wire, &first), 1);
+        wire.accept(4);
+        let mut again = first[4..].to_vec();
+        again.extend(frame(1, 1, 2));
+        assert_eq!(offer(&mut wire, &again), 1);
+    }
+
+    #[test]
+    fn http1_is_left_alone() {
+        let mut wire = Wire::default();
+        assert_eq!(offer(&mut wire, b"HTTP/1.1 200 OK\r\n\r\n"), 0);
+        wire.accept(19);
+        assert_eq!(offer(&mut wire, &frame(0, 1, 0)), 0);
+    }
+}
