@@ -1,3 +1,44 @@
 //! The runtime of bocadillo: knows when a response was sent, runs tasks, serves.
+//!
+//! Use it through the facade, the crate `bocadillo`: its documentation is there.
 
+#[cfg(target_family = "wasm")]
+compile_error!("bocadillo serves over sockets and threads, which wasm does not have");
+
+pub mod background;
 pub mod sent;
+pub mod testing;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+mod app;
+mod body;
+mod detach;
+mod error;
+mod exchange;
+mod foreign;
+mod limits;
+mod listener;
+mod log;
+mod request;
+mod respond;
+mod response;
+mod route_fn;
+mod routing;
+mod server;
+mod view;
+
+pub use app::App;
+pub use body::Body;
+pub use error::{BoxError, Error, HttpError, Result};
+pub use limits::Limits;
+pub use listener::Listener;
+pub use request::Request;
+pub use respond::ServiceFuture;
+pub use response::Response;
+pub use route_fn::{RouteFn, RouteMeta, Routed};
+pub use routing::FromParam;
+pub use server::{Serve, serve};
+pub use view::{View, ViewOutcome};

@@ -26,6 +26,11 @@ pub enum Delivery {
         /// that the number may be too high by what fits into that buffer.
         bytes: u64,
     },
+    /// It was handed to a transport that does not tell.
+    ///
+    /// Only where another server sends the response: an [`App`](crate::App) as a tower service
+    /// within it.
+    Unknown,
 }
 
 impl Delivery {

@@ -1,0 +1,285 @@
+//! The application: routes, state, and what to do with a request.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    net::SocketAddr,
+    panic::Location,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Method;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tower_service::Service;
+
+use crate::{
+    background::Runner,
+    body::Body,
+    detach::Detached,
+    error::{Error, HttpError, Result},
+    exchange,
+    limits::Limits,
+    listener::Listener,
+    respond::{Begun, ServiceFuture},
+    route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
+    routing::{Call, Found, Params, Route, RouteInfo, Router},
+    server,
+    view::View,
+};
+
+/// A web application.
+///
+/// It is a [`tower::Service`](tower_service::Service) too: it mounts into others, and runs in tests
+/// without a socket. Within a server that is not ours, tasks start when the response was handed
+/// to the transport.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Request, Response, route, testing::Client};
+///
+/// #[route("/hello/{name}")]
+/// async fn hello(_req: &mut Request, res: &mut Response, name: String) {
+///     res.text(format!("hello {name}"));
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let client = Client::new(App::new().route(hello));
+/// assert_eq!(client.get("/hello/Ada").await.text(), "hello Ada");
+/// # }
+/// ```
+#[derive(Default)]
+pub struct App {
+    routes: Vec<Route>,
+    faults: Vec<String>,
+    state: State,
+    runner: Runner,
+    limits: Limits,
+    /// What serves, once it does.
+    shared: Option<Arc<Shared>>,
+}
+
+/// The built application, shared by all requests.
+pub(crate) struct Shared {
+    router: Router,
+    pub(crate) state: Arc<State>,
+    pub(crate) runner: Runner,
+    pub(crate) body_limit: usize,
+    pub(crate) detached: Detached,
+}
+
+/// Values by their type.
+#[derive(Default)]
+pub(crate) struct State(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl State {
+    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
+
+impl App {
+    /// Creates an application that answers everything with 404.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a view that has its route by `#[route]`.
+    #[must_use]
+    pub fn route<Args: 'static, V: for<'a> RouteFn<'a, Args>>(self, view: V) -> Self {
+        type Meta<V, Args> = <V as RouteFn<'static, Args>>::Meta;
+        let (path, methods) = (Meta::<V, Args>::PATH, Meta::<V, Args>::METHODS);
+        let (name, location) = (Meta::<V, Args>::NAME, Meta::<V, Args>::location());
+        let info = RouteInfo { name };
+        self.insert(path, methods, info, location, move || {
+            WithRoute::new(view.clone())
+        })
+    }
+
+    /// Adds a view at a path, for these methods: `&["GET", "POST"]`, in any case.
+    ///
+    /// `{name}` in the path matches one segment, `{name:path}` the rest. A path that conflicts with
+    /// another, and a method that is none, is an error of [`serve`](Self::serve).
+    #[must_use]
+    #[track_caller]
+    #[doc(alias = "add_route")]
+    pub fn add<V: for<'a> View<'a>>(self, path: &str, methods: &[&str], view: V) -> Self {
+        let info = RouteInfo {
+            name: short_name::<V>(),
+        };
+        self.insert(path, methods, info, Location::caller(), move || {
+            Plain(view.clone())
+        })
+    }
+
+    fn insert<R: for<'a> Runs<'a>>(
+        mut self,
+        path: &str,
+        methods: &[&str],
+        info: RouteInfo,
+        location: &'static Location<'static>,
+        view: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        let mut parsed = Vec::new();
+        for method in methods {
+            match Method::from_bytes(method.to_uppercase().as_bytes()) {
+                Ok(method) => parsed.push(method),
+                Err(_) => self
+                    .faults
+                    .push(format!("`{method}` at {location} is no method")),
+            }
+        }
+        // As in the original, a leading slash need not be written.
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        self.routes.push(Route {
+            path: format!("{slash}{path}"),
+            methods: parsed,
+            endpoint: Box::new(move |call| exchange::run(view(), call)),
+            info,
+            location,
+        });
+        self
+    }
+
+    /// Shares a value with all views, by its type: [`req.state`](crate::Request::state).
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.state.0.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+
+    /// Sets the runner of background tasks.
+    #[must_use]
+    pub fn background(mut self, runner: Runner) -> Self {
+        self.runner = runner;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Serves on this address, for ever.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be bound, or if the routes conflict; it names both.
+    pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
+        self.serve_with(TcpListener::bind(addr).await?).await
+    }
+
+    /// Serves the connections of this listener, for ever.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the routes conflict; it names both.
+    pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
+        let limits = self.limits.clone();
+        let faults = std::mem::take(&mut self.faults);
+        let (shared, conflicts) = self.build();
+        let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
+        let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
+        if !faults.is_empty() {
+            return Err(Error::msg(faults.join("; ")));
+        }
+        shared.runner.adopt_current();
+        server::serve_app(listener, shared, &limits).await
+    }
+
+    fn build(self) -> (Arc<Shared>, Vec<crate::routing::Conflict>) {
+        let (router, conflicts) = Router::build(self.routes);
+        let shared = Shared {
+            router,
+            state: Arc::new(self.state),
+            runner: self.runner,
+            body_limit: self.limits.body,
+            detached: Detached::new(&self.limits),
+        };
+        (Arc::new(shared), conflicts)
+    }
+
+    /// The built application; conflicts are logged, since nobody is there to be told.
+    fn shared(&mut self) -> &Arc<Shared> {
+        if self.shared.is_none() {
+            let this = std::mem::take(self);
+            for fault in &this.faults {
+                tracing::error!(fault, "route ignored");
+            }
+            let (shared, conflicts) = this.build();
+            for conflict in conflicts {
+                tracing::error!(%conflict, "route ignored");
+            }
+            self.shared = Some(shared);
+        }
+        self.shared.get_or_insert_with(|| unreachable!("set above"))
+    }
+}
+
+impl Shared {
+    /// Calls the view that answers.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: http::Request<Body>,
+        client: Option<SocketAddr>,
+    ) -> Begun {
+        let found = self.router.find(request.method(), request.uri().path());
+        let call =
+            |params: Params, info| Call::new(request, params, Arc::clone(self), info, client);
+        match found {
+            Found::View(route, params) => {
+                Begun::Running((route.endpoint)(call(params, route.info)))
+            }
+            Found::WrongMethod(allow) => {
+                let answer = exchange::answer(call(Params::default(), NO_VIEW), |response| {
+                    response.answer_http(&HttpError::new(405));
+                    response.allow(allow);
+                });
+                Begun::Answered(answer)
+            }
+            Found::Nothing => {
+                let answer = exchange::answer(call(Params::default(), NO_VIEW), |response| {
+                    response.answer_http(&HttpError::new(404));
+                });
+                Begun::Answered(answer)
+            }
+        }
+    }
+}
+
+const NO_VIEW: RouteInfo = RouteInfo { name: "no view" };
+
+fn short_name<V>() -> &'static str {
+    let path = type_name::<V>();
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+impl Service<http::Request<Body>> for App {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
+        let shared = self.shared();
+        let begun = shared.begin(request, None);
+        ServiceFuture::new(begun, Arc::clone(shared))
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("routes", &self.routes.len())
+            .finish_non_exhaustive()
+    }
+}

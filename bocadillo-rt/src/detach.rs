@@ -1,0 +1,156 @@
+//! Views whose client has left before there was a response.
+//!
+//! hyper drops a view's future when its client leaves. A view that was cut off in the middle has
+//! charged the card and not saved the order. So the future's drop hands the running view over to
+//! the runtime, which costs nothing when nobody leaves. What that may cost is bounded: in number,
+//! in number for each connection, and in time. A view beyond the bounds is dropped; in each case
+//! the tasks that it has registered run.
+
+use std::{
+    cell::Cell,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
+
+use crate::{
+    app::Shared,
+    exchange::{Answer, Running},
+    limits::Limits,
+    sent::Delivery,
+    server::Peer,
+};
+
+thread_local! {
+    /// The view that is polled on this thread is detached.
+    static IS_DETACHED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the view that asks has lost its client.
+pub(crate) fn is_detached() -> bool {
+    IS_DETACHED.get()
+}
+
+/// How many views are detached, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    running: Count,
+    limit: usize,
+    limit_per_connection: usize,
+    timeout: Duration,
+}
+
+/// A number with a bound. Only a number: nothing is synchronised by it.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Count {
+    fn try_add(&self, limit: usize) -> bool {
+        let below = |running| (running < limit).then_some(running + 1);
+        self.0.fetch_update(Relaxed, Relaxed, below).is_ok()
+    }
+
+    fn remove(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Detached {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            running: Count::default(),
+            limit: limits.detached,
+            limit_per_connection: limits.detached_per_connection,
+            timeout: limits.detached_timeout,
+        }
+    }
+}
+
+/// Lets a view run on without its client, within the limits.
+pub(crate) fn detach(view: Running, shared: &Arc<Shared>, peer: Option<&Arc<Peer>>) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    let Some(permit) = Permit::take(shared, peer) else {
+        tracing::debug!("view dropped: its client has left, and too many views are detached");
+        return;
+    };
+    runtime.spawn(run(Alone(view), permit));
+}
+
+async fn run(view: Alone, permit: Permit) {
+    let timeout = permit.shared.detached.timeout;
+    match tokio::time::timeout(timeout, pin!(view)).await {
+        Ok(Answer { tasks, .. }) => {
+            if let Some(tasks) = tasks {
+                tasks.start_all(Delivery::Aborted { bytes: 0 });
+            }
+        }
+        Err(_) => {
+            tracing::warn!(
+                ?timeout,
+                "view dropped: it ran for too long after its client had left"
+            );
+        }
+    }
+}
+
+/// A view without its client.
+struct Alone(Running);
+
+impl Future for Alone {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let _restore = Restore(IS_DETACHED.replace(true));
+        self.0.as_mut().poll(cx)
+    }
+}
+
+struct Restore(bool);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        IS_DETACHED.set(self.0);
+    }
+}
+
+/// One detached view, counted.
+struct Permit {
+    shared: Arc<Shared>,
+    peer: Option<Arc<Peer>>,
+}
+
+impl Permit {
+    fn take(shared: &Arc<Shared>, peer: Option<&Arc<Peer>>) -> Option<Self> {
+        let detached = &shared.detached;
+        if peer.is_some_and(|peer| !peer.detached.try_add(detached.limit_per_connection)) {
+            return None;
+        }
+        if !detached.running.try_add(detached.limit) {
+            if let Some(peer) = peer {
+                peer.detached.remove();
+            }
+            return None;
+        }
+        Some(Self {
+            shared: Arc::clone(shared),
+            peer: peer.cloned(),
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.detached.running.remove();
+        if let Some(peer) = &self.peer {
+            peer.detached.remove();
+        }
+    }
+}

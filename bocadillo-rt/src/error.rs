@@ -1,0 +1,190 @@
+//! What views return when they cannot answer.
+
+use std::{error::Error as StdError, fmt};
+
+use http::StatusCode;
+use serde::Serialize;
+
+/// Any error, on the heap.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What a view returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error that a view gives up with.
+///
+/// It takes every `std::error::Error` by `?`, and for that it is not one itself. An [`HttpError`]
+/// keeps its status; anything else is a 500 that tells the client nothing, and whose whole chain
+/// of causes is logged.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::HttpError;
+///
+/// fn parse(text: &str) -> bocadillo::Result<u32> {
+///     Ok(text.parse()?)
+/// }
+///
+/// fn find(id: u32) -> bocadillo::Result<&'static str> {
+///     if id == 7 { Ok("seven") } else { Err(HttpError::new(404).into()) }
+/// }
+///
+/// assert_eq!(parse("x").unwrap_err().status(), 500);
+/// assert_eq!(find(8).unwrap_err().status(), 404);
+/// ```
+pub struct Error(BoxError);
+
+impl Error {
+    /// Creates an error that consists of its message.
+    #[must_use]
+    pub fn msg(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+
+    /// Returns the status that the client gets.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.as_http()
+            .map_or(StatusCode::INTERNAL_SERVER_ERROR, HttpError::status)
+    }
+
+    /// Returns the error within, if it is a `T`.
+    #[must_use]
+    pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+
+    /// Returns the error within.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+
+    pub(crate) fn as_http(&self) -> Option<&HttpError> {
+        self.downcast_ref()
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Error> for BoxError {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+/// The error and its causes, on one line.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Chain(&*self.0).fmt(f)
+    }
+}
+
+/// As [`Display`](fmt::Display): `fn main() -> bocadillo::Result<()>` prints it so.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Displays an error with its causes.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut error = self.0;
+        while let Some(cause) = error.source() {
+            write!(f, ": {cause}")?;
+            error = cause;
+        }
+        Ok(())
+    }
+}
+
+/// An error with a status: it becomes `{"error": "404 Not Found", "status": 404}`.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::HttpError;
+///
+/// let error = HttpError::new(409).detail("the order was shipped");
+/// assert_eq!(error.to_string(), "409 Conflict: the order was shipped");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(alias = "HTTPError")]
+pub struct HttpError {
+    status: StatusCode,
+    detail: Option<serde_json::Value>,
+}
+
+impl HttpError {
+    /// Creates an error with this status. What is no status (100 to 999) becomes 500.
+    #[must_use]
+    pub fn new(status: impl TryInto<StatusCode>) -> Self {
+        let status = status
+            .try_into()
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            status,
+            detail: None,
+        }
+    }
+
+    /// Adds what the client is told: anything that becomes JSON.
+    ///
+    /// What does not (a map whose keys are no strings) is left out.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Serialize) -> Self {
+        self.detail = serde_json::to_value(detail).ok();
+        self
+    }
+
+    /// Returns the status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut body = serde_json::json!({
+            "error": Title(self.status).to_string(),
+            "status": self.status.as_u16(),
+        });
+        if let Some(detail) = &self.detail {
+            body["detail"] = detail.clone();
+        }
+        body.to_string().into_bytes()
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Title(self.status))?;
+        match &self.detail {
+            None => Ok(()),
+            Some(serde_json::Value::String(text)) => write!(f, ": {text}"),
+            Some(detail) => write!(f, ": {detail}"),
+        }
+    }
+}
+
+impl StdError for HttpError {}
+
+/// A status as `404 Not Found`.
+pub(crate) struct Title(pub(crate) StatusCode);
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_u16())?;
+        self.0
+            .canonical_reason()
+            .map_or(Ok(()), |reason| write!(f, " {reason}"))
+    }
+}

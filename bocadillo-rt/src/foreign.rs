@@ -1,0 +1,161 @@
+//! A tower service that is no app, on our server.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::Version;
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    background::{Background, Runner},
+    body::Body,
+    sent::{Busy, Delivery, SentBody},
+    server::Peer,
+};
+
+/// The service, for one connection.
+pub(crate) struct Foreign<S> {
+    service: S,
+    runner: Runner,
+    peer: Arc<Peer>,
+}
+
+impl<S> Foreign<S> {
+    pub(crate) fn new(service: S, runner: Runner, peer: Arc<Peer>) -> Self {
+        Self {
+            service,
+            runner,
+            peer,
+        }
+    }
+}
+
+impl<S, B> hyper::service::Service<http::Request<Incoming>> for Foreign<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
+    B: HttpBody,
+{
+    type Response = http::Response<SentBody<B>>;
+    type Error = S::Error;
+    type Future = ForeignFuture<S>;
+
+    fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
+        let version = request.version();
+        let mut request = request.map(Body::incoming);
+        let background = Background::default();
+        request.extensions_mut().insert(background.clone());
+        let exchange = Exchange {
+            background,
+            runner: self.runner.clone(),
+            peer: Arc::clone(&self.peer),
+            version,
+            busy: Some(self.peer.connection.busy(version)),
+        };
+        let stage = Stage::Ready {
+            service: self.service.clone(),
+            request: Some(request),
+        };
+        ForeignFuture { stage, exchange }
+    }
+}
+
+pin_project! {
+    /// Response future of [`Foreign`].
+    pub(crate) struct ForeignFuture<S: Service<http::Request<Body>>> {
+        #[pin]
+        stage: Stage<S, S::Future>,
+        exchange: Exchange,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<S, F> {
+        Ready { service: S, request: Option<http::Request<Body>> },
+        Called { #[pin] response: F },
+    }
+}
+
+/// What is known of the request, apart from the service.
+struct Exchange {
+    background: Background,
+    runner: Runner,
+    peer: Arc<Peer>,
+    version: Version,
+    busy: Option<Busy>,
+}
+
+impl<S, B> Future for ForeignFuture<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    B: HttpBody,
+{
+    type Output = Result<http::Response<SentBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let response = match this.stage.as_mut().project() {
+                StageProj::Called { response } => {
+                    let response = ready!(response.poll(cx))?;
+                    return Poll::Ready(Ok(this.exchange.hand_over(response)));
+                }
+                StageProj::Ready { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    service.call(request)
+                }
+            };
+            this.stage.set(Stage::Called { response });
+        }
+    }
+}
+
+impl Exchange {
+    fn hand_over<B: HttpBody>(
+        &mut self,
+        response: http::Response<B>,
+    ) -> http::Response<SentBody<B>> {
+        let slot = self.background.take();
+        let is_streamed = response.body().size_hint().exact().is_none();
+        let mut response = if slot.is_empty() {
+            response.map(SentBody::untracked)
+        } else {
+            let tasks = self.runner.accept(slot, None);
+            let on_done = move |delivery| tasks.start_all(delivery);
+            self.peer.connection.track(response, self.version, on_done)
+        };
+        let busy = self.busy.take();
+        if is_streamed && let Some(busy) = busy {
+            response.body_mut().keep_busy(busy);
+        }
+        response
+    }
+}
+
+impl Drop for Exchange {
+    /// The client has left, or the service has failed: what was registered runs.
+    fn drop(&mut self) {
+        let slot = self.background.take();
+        if !slot.is_empty() {
+            self.runner
+                .accept(slot, None)
+                .start_all(Delivery::Aborted { bytes: 0 });
+        }
+    }
+}
+
+impl<S: Service<http::Request<Body>>> fmt::Debug for ForeignFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignFuture").finish_non_exhaustive()
+    }
+}

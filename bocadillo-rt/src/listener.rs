@@ -1,0 +1,74 @@
+//! Where connections come from.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+
+/// Accepts connections.
+///
+/// # Examples
+///
+/// A listener whose connections are counted:
+///
+/// ```
+/// use bocadillo::Listener;
+/// use std::{io, net::SocketAddr};
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// struct Counted(TcpListener, u64);
+///
+/// impl Listener for Counted {
+///     type Io = TcpStream;
+///
+///     async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+///         self.1 += 1;
+///         Listener::accept(&mut self.0).await
+///     }
+/// }
+/// ```
+pub trait Listener: Send + 'static {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection; with the client's address, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of this attempt. The server goes on: at once if only that connection was
+    /// lost, and after a pause where it may be out of file descriptors.
+    fn accept(&mut self)
+    -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
+
+    /// Returns the address to log, if there is one.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        let (stream, addr) = Self::accept(self).await?;
+        // hyper writes whole messages: to wait for more only delays their last part.
+        stream.set_nodelay(true)?;
+        Ok((stream, Some(addr)))
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        Self::local_addr(self).ok()
+    }
+}
+
+#[cfg(unix)]
+impl Listener for tokio::net::UnixListener {
+    type Io = tokio::net::UnixStream;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((stream, None))
+    }
+}

@@ -1,0 +1,40 @@
+//! What the expansions of the macros name. Not public API: it changes in any release.
+
+use std::panic::Location;
+
+use crate::background::{Outcome, Task};
+pub use crate::{
+    background::current,
+    log::want as want_log,
+    route_fn::{RouteMeta, Routed},
+};
+
+/// A task as `#[background]` makes it. `T` is the return type as written, so that `?` and `return`
+/// in the body are checked against it.
+#[track_caller]
+pub fn task<T, F>(name: &'static str, future: F) -> Task
+where
+    T: Outcome,
+    F: Future<Output = T> + Send + 'static,
+{
+    Task::new(future).name(name)
+}
+
+/// The caller's place.
+#[track_caller]
+#[must_use]
+pub fn location() -> &'static Location<'static> {
+    Location::caller()
+}
+
+/// Runs `main`.
+///
+/// # Errors
+///
+/// Returns the system's error if it cannot start the runtime; what `main` returns otherwise.
+pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(main))
+}

@@ -1,0 +1,285 @@
+//! What the client asks.
+
+use std::{any::type_name, fmt, net::SocketAddr, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    app::State,
+    body::Body,
+    detach,
+    error::{Error, HttpError, Result},
+    routing::{FromParam, Params},
+};
+
+/// A request, as a view reads it.
+///
+/// # Examples
+///
+/// A view that reads JSON, called by a unit test without any server:
+///
+/// ```
+/// use bocadillo::{Request, Response};
+///
+/// async fn greet(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+///     let name: String = req.json().await?;
+///     res.text(format!("hello {name}"));
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
+/// let request = http::Request::post("/greet").body("\"Ada\"".into())?;
+/// let mut res = Response::new();
+/// greet(&mut Request::from(request), &mut res).await?;
+/// assert_eq!(res.status_code(), 200);
+/// # Ok(()) }
+/// ```
+pub struct Request {
+    inner: http::Request<Body>,
+    params: Params,
+    state: Arc<State>,
+    client: Option<SocketAddr>,
+    body_limit: usize,
+    /// What `body` has read, since it can be read only once.
+    read: Option<Bytes>,
+}
+
+/// A request body may be this long, unless the app says otherwise: 2 MiB.
+pub(crate) const BODY_LIMIT: usize = 2 * 1024 * 1024;
+
+impl Request {
+    pub(crate) fn new(
+        inner: http::Request<Body>,
+        params: Params,
+        state: Arc<State>,
+        client: Option<SocketAddr>,
+        body_limit: usize,
+    ) -> Self {
+        Self {
+            inner,
+            params,
+            state,
+            client,
+            body_limit,
+            read: None,
+        }
+    }
+
+    /// Returns the method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.inner.method()
+    }
+
+    /// Returns the URI, as the client sent it.
+    #[must_use]
+    #[doc(alias = "url")]
+    pub fn uri(&self) -> &Uri {
+        self.inner.uri()
+    }
+
+    /// Returns the path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.inner.uri().path()
+    }
+
+    /// Returns the version of HTTP.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.inner.version()
+    }
+
+    /// Returns the headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// Returns the first value of a header, if there is one and it is text.
+    #[must_use]
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// Returns the address of the client's end of the connection, where there is one.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.client
+    }
+
+    /// Returns what middleware has left.
+    #[must_use]
+    pub fn extensions(&self) -> &http::Extensions {
+        self.inner.extensions()
+    }
+
+    /// Converts the path parameter `name`.
+    ///
+    /// # Errors
+    ///
+    /// A 400 with the reason if it does not convert; a 500 if the route has no such parameter.
+    #[doc(alias = "path_params")]
+    pub fn param<T: FromParam>(&self, name: &str) -> Result<T> {
+        let text = self.params.get(self.path(), name).ok_or_else(|| {
+            Error::msg(format!("the path of this route has no parameter `{name}`"))
+        })?;
+        let text = text.map_err(|reason| HttpError::new(400).detail(reason))?;
+        T::from_param(&text).map_err(|reason| {
+            let detail = serde_json::json!({ name: reason });
+            HttpError::new(400).detail(detail).into()
+        })
+    }
+
+    /// Returns the app's state of this type.
+    ///
+    /// # Errors
+    ///
+    /// An error that says so, a 500, if [`App::state`](crate::App::state) was not given one.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.state.get().ok_or_else(|| {
+            let name = type_name::<T>();
+            Error::msg(format!(
+                "the app has no state of type `{name}`; add it by `App::state`"
+            ))
+        })
+    }
+
+    /// Returns whether the client has left while the view still runs.
+    ///
+    /// A client that closes only its sending direction has left too.
+    #[must_use]
+    #[doc(alias = "disconnected")]
+    pub fn is_disconnected(&self) -> bool {
+        detach::is_detached()
+    }
+
+    /// Reads the whole body; again returns the same.
+    ///
+    /// # Errors
+    ///
+    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was read by a future that is dropped is lost.
+    pub async fn body(&mut self) -> Result<Bytes> {
+        if let Some(bytes) = &self.read {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read_body().await?;
+        self.read = Some(bytes.clone());
+        Ok(bytes)
+    }
+
+    async fn read_body(&mut self) -> Result<Bytes> {
+        let limit = self.body_limit;
+        if self.inner.body().size_hint().lower() > limit as u64 {
+            return Err(too_long(limit));
+        }
+        // Most bodies are one frame, and need not be copied.
+        let Some(first) = self.next_data().await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next_data().await? else {
+            return if first.len() > limit {
+                Err(too_long(limit))
+            } else {
+                Ok(first)
+            };
+        };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(data) = next {
+            if all.len() + data.len() > limit {
+                return Err(too_long(limit));
+            }
+            all.extend_from_slice(&data);
+            next = self.next_data().await?;
+        }
+        Ok(all.freeze())
+    }
+
+    async fn next_data(&mut self) -> Result<Option<Bytes>> {
+        let is_http2 = self.inner.version() == Version::HTTP_2;
+        let body = self.inner.body_mut();
+        if body.is_end_stream() {
+            return Ok(None);
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(cut)?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        if is_http2 && !body.is_incoming_complete() {
+            return Err(cut("the stream was reset"));
+        }
+        Ok(None)
+    }
+
+    /// Reads the body as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Self::body), and a 400 if it is not UTF-8.
+    pub async fn text(&mut self) -> Result<String> {
+        let bytes = self.body().await?;
+        let text = String::from_utf8(bytes.into());
+        text.map_err(|_| HttpError::new(400).detail("The body is not UTF-8.").into())
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Self::body), and a 400 with the place of the mistake if it does not parse.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let parse = |bytes: &Bytes| serde_json::from_slice(bytes).map_err(malformed);
+        match &self.read {
+            Some(bytes) => parse(bytes),
+            None => {
+                let bytes = self.read_body().await?;
+                let value = parse(&bytes);
+                self.read = Some(bytes);
+                value
+            }
+        }
+    }
+}
+
+/// A request without an app, for unit tests of views: no path parameters, no state.
+impl From<http::Request<Body>> for Request {
+    fn from(request: http::Request<Body>) -> Self {
+        Self::new(request, Params::default(), Arc::default(), None, BODY_LIMIT)
+    }
+}
+
+fn too_long(limit: usize) -> Error {
+    let detail = format!("The body is longer than {limit} bytes.");
+    HttpError::new(413).detail(detail).into()
+}
+
+fn cut(error: impl fmt::Display) -> Error {
+    tracing::debug!(%error, "request body was cut off");
+    HttpError::new(400).detail("The body was cut off.").into()
+}
+
+fn malformed(error: serde_json::Error) -> Error {
+    let detail = format!("JSON is malformed: {error}");
+    HttpError::new(400).detail(detail).into()
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("uri", self.uri())
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,313 @@
+//! What the client gets, and what is done after it has it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+};
+use serde::Serialize;
+
+use crate::{
+    background::{IntoTask, Slot},
+    body::Body,
+    error::{BoxError, Error, HttpError, Title},
+};
+
+// Constants, so that their bytes are checked by the compiler and not for each response.
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const ZERO: HeaderValue = HeaderValue::from_static("0");
+
+/// A response, as a view builds it, and the tasks for after it.
+///
+/// The last content setter wins. Setters return nothing to handle: what cannot be sent, as an
+/// invalid header name, becomes a 500 and a line in the log, and the tasks run all the same.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{Request, Response};
+///
+/// async fn send_confirmation(who: &'static str) { /* … */ }
+///
+/// async fn create_order(_req: &mut Request, res: &mut Response) {
+///     res.background(send_confirmation("user@example.net"));
+///     res.status(201);
+///     res.json(&["order", "7"]);
+/// }
+/// ```
+pub struct Response {
+    inner: http::Response<Body>,
+    tasks: Slot,
+    /// Why the response cannot be sent as it is.
+    fault: Option<String>,
+}
+
+impl Response {
+    /// Creates an empty response with status 200.
+    #[must_use]
+    pub fn new() -> Self {
+        let inner = http::Response::new(Body::empty());
+        Self {
+            inner,
+            tasks: Slot::default(),
+            fault: None,
+        }
+    }
+
+    /// Registers a task that starts when this response has been sent.
+    ///
+    /// It takes the place of every task registered before, as in the original: only the latest
+    /// runs. [`add_background`](Self::add_background) keeps the earlier ones.
+    ///
+    /// The task runs also if the view returns an error or panics afterwards, and if the client
+    /// leaves; [`background::current`](crate::background::current) tells it what became of the
+    /// response.
+    #[track_caller]
+    pub fn background(&mut self, task: impl IntoTask) {
+        self.tasks.replace(task.into_task());
+    }
+
+    /// Registers a task beside those registered before: all run, concurrently.
+    #[track_caller]
+    pub fn add_background(&mut self, task: impl IntoTask) {
+        self.tasks.add(task.into_task());
+    }
+
+    /// Sets the status. What is no status (100 to 999) is a fault: the client gets a 500.
+    #[doc(alias = "status_code")]
+    pub fn status(&mut self, status: impl TryInto<StatusCode>) {
+        match status.try_into() {
+            Ok(status)
+                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS =>
+            {
+                self.fail(format!("status {status} is not final"));
+            }
+            Ok(status) => *self.inner.status_mut() = status,
+            Err(_) => self.fail("the status is not within 100 to 999"),
+        }
+    }
+
+    /// Returns the status.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// Makes this text the content.
+    pub fn text(&mut self, text: impl Into<Bytes>) {
+        self.content(TEXT, text.into().into());
+    }
+
+    /// Makes this HTML the content.
+    pub fn html(&mut self, html: impl Into<Bytes>) {
+        self.content(HTML, html.into().into());
+    }
+
+    /// Makes this value, as JSON, the content. What does not become JSON is a fault.
+    #[doc(alias = "media")]
+    pub fn json(&mut self, value: &(impl Serialize + ?Sized)) {
+        match serde_json::to_vec(value) {
+            Ok(bytes) => self.content(JSON, bytes.into()),
+            Err(error) => self.fail(format!("the content does not become JSON: {error}")),
+        }
+    }
+
+    /// Makes these bytes the content.
+    #[doc(alias = "content")]
+    pub fn bytes(&mut self, bytes: impl Into<Bytes>) {
+        self.content(OCTETS, bytes.into().into());
+    }
+
+    /// Makes a stream of chunks (bytes, vectors, strings) the content.
+    ///
+    /// If it yields an error, the response is cut off; the error is logged.
+    pub fn stream<S, T, E>(&mut self, stream: S)
+    where
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+        T: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        self.content(OCTETS, Body::from_stream(stream));
+    }
+
+    /// Makes any body the content; its content type is yours to set.
+    pub fn body(&mut self, body: Body) {
+        *self.inner.body_mut() = body;
+    }
+
+    /// Sends the client elsewhere, by a 302.
+    ///
+    /// What is no valid header value is a fault.
+    pub fn redirect(&mut self, location: impl AsRef<str>) {
+        self.status(StatusCode::FOUND);
+        self.header(LOCATION, location.as_ref());
+    }
+
+    /// Sets a header in place of all of its name.
+    ///
+    /// What is no valid name or value is a fault: the client gets a 500, and the log names the
+    /// header.
+    pub fn header<N, V>(&mut self, name: N, value: V)
+    where
+        N: TryInto<HeaderName> + fmt::Debug + Clone,
+        V: TryInto<HeaderValue>,
+    {
+        let Ok(name) = name.clone().try_into() else {
+            self.fail(format!("{name:?} is no header name"));
+            return;
+        };
+        match value.try_into() {
+            Ok(value) => drop(self.inner.headers_mut().insert(name, value)),
+            Err(_) => self.fail(format!(
+                "the value of header `{name}` is not allowed in a header"
+            )),
+        }
+    }
+
+    /// Returns the headers that were set.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// Returns the headers, to append or remove.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.inner.headers_mut()
+    }
+
+    fn content(&mut self, content_type: HeaderValue, body: Body) {
+        self.inner.headers_mut().insert(CONTENT_TYPE, content_type);
+        *self.inner.body_mut() = body;
+    }
+
+    #[cold]
+    fn fail(&mut self, fault: impl Into<String>) {
+        self.fault.get_or_insert(fault.into());
+    }
+
+    /// Makes the answer to `error` of this response; headers and tasks stay.
+    pub(crate) fn answer_error(&mut self, error: &Error, view: &str) {
+        let Some(http) = error.as_http() else {
+            tracing::error!(view, error = %error, "view failed");
+            self.answer_internal();
+            return;
+        };
+        if http.status().is_server_error() {
+            tracing::error!(view, error = %error, "view failed");
+        }
+        self.answer_http(http);
+    }
+
+    pub(crate) fn answer_http(&mut self, error: &HttpError) {
+        self.fault = None;
+        self.status(error.status());
+        self.content(JSON, error.body().into());
+    }
+
+    pub(crate) fn answer_panic(&mut self, panic: &str, view: &str) {
+        tracing::error!(view, panic, "view panicked");
+        self.answer_internal();
+    }
+
+    fn answer_internal(&mut self) {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        self.fault = None;
+        *self.inner.status_mut() = status;
+        self.text(Title(status).to_string());
+    }
+
+    pub(crate) fn allow(&mut self, methods: &str) {
+        self.header(ALLOW, methods);
+    }
+
+    pub(crate) fn take_tasks(&mut self) -> Slot {
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Makes what HTTP allows of what the view built.
+    pub(crate) fn finish(
+        mut self,
+        method: &Method,
+        version: Version,
+        view: &str,
+    ) -> http::Response<Body> {
+        self.check_length();
+        if let Some(fault) = self.fault.take() {
+            tracing::error!(view, fault, "response cannot be sent");
+            self.inner.headers_mut().remove(CONTENT_LENGTH);
+            self.answer_internal();
+        }
+        let status = self.inner.status();
+        if status == StatusCode::NO_CONTENT || status == StatusCode::SWITCHING_PROTOCOLS {
+            self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
+        } else if status == StatusCode::NOT_MODIFIED {
+            self.strip(&[CONTENT_LENGTH]);
+        } else if version == Version::HTTP_2 {
+            self.finish_http2(method);
+        }
+        self.inner
+    }
+
+    /// On HTTP/1 hyper does both of this itself.
+    fn finish_http2(&mut self, method: &Method) {
+        let Some(length) = self.inner.body().known_len() else {
+            if method == Method::HEAD {
+                self.strip(&[]);
+            }
+            return;
+        };
+        if length == 0 {
+            self.inner.headers_mut().insert(CONTENT_LENGTH, ZERO);
+        } else if method == Method::HEAD {
+            self.inner
+                .headers_mut()
+                .insert(CONTENT_LENGTH, length.into());
+            self.strip(&[]);
+        }
+    }
+
+    fn strip(&mut self, headers: &[HeaderName]) {
+        *self.inner.body_mut() = Body::empty();
+        for header in headers {
+            self.inner.headers_mut().remove(header);
+        }
+    }
+
+    /// A content-length that disagrees with the content would break the connection's framing.
+    fn check_length(&mut self) {
+        let Some(declared) = self.inner.headers().get(CONTENT_LENGTH) else {
+            return;
+        };
+        let declared = declared
+            .to_str()
+            .ok()
+            .and_then(|length| length.parse().ok());
+        let known = self.inner.body().known_len();
+        if known.is_some_and(|known| declared != Some(known)) || declared.is_none() {
+            self.fail("header `content-length` disagrees with the content; leave it out");
+        }
+    }
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.inner.status())
+            .field("headers", self.inner.headers())
+            .field("body", self.inner.body())
+            .field("tasks", &self.tasks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! What `#[route]` leaves behind.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{
+    error::Result,
+    request::Request,
+    response::Response,
+    routing::FromParam,
+    view::{View, ViewOutcome},
+};
+
+/// What a route's attribute says of it. Implemented by `#[route]`.
+pub trait RouteMeta: Send + Sync + 'static {
+    /// The path's pattern.
+    const PATH: &'static str;
+    /// The methods, in capitals.
+    const METHODS: &'static [&'static str];
+    /// The names of the path parameters, in the order of the view's arguments.
+    const PARAMS: &'static [&'static str];
+    /// The view's name.
+    const NAME: &'static str;
+
+    /// Returns where the view is.
+    fn location() -> &'static Location<'static>;
+}
+
+pin_project! {
+    /// A running view that knows its route: what a function with `#[route]` returns.
+    ///
+    /// To call such a function in a unit test, await it like any other.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Routed<M, F> {
+        #[pin]
+        view: F,
+        meta: PhantomData<fn() -> M>,
+    }
+}
+
+impl<M, F> Routed<M, F> {
+    #[doc(hidden)]
+    pub fn new(view: F) -> Self {
+        Self {
+            view,
+            meta: PhantomData,
+        }
+    }
+}
+
+impl<M, F: Future> Future for Routed<M, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().view.poll(cx)
+    }
+}
+
+impl<M, F> fmt::Debug for Routed<M, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routed").finish_non_exhaustive()
+    }
+}
+
+/// A function with `#[route]`; `Args` are its path parameters.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no route",
+    label = "expected a function with `#[route(…)]`",
+    note = "for a function without, name its path: `App::add(path, methods, view)`"
+)]
+pub trait RouteFn<'a, Args>: Clone + Send + Sync + 'static {
+    /// What its attribute says.
+    type Meta: RouteMeta;
+    /// The running view.
+    type Running: Future<Output: ViewOutcome> + Send + 'a;
+
+    /// Converts the path parameters and calls the view.
+    ///
+    /// # Errors
+    ///
+    /// Returns a 400 if a parameter does not convert.
+    fn call(self, req: &'a mut Request, res: &'a mut Response) -> Result<Self::Running>;
+}
+
+macro_rules! route_fns {
+    ($($arg:ident $at:tt)*) => {
+        impl<'a, F, M, V, $($arg),*> RouteFn<'a, ($($arg,)*)> for F
+        where
+            F: Fn(&'a mut Request, &'a mut Response, $($arg),*) -> Routed<M, V>
+                + Clone + Send + Sync + 'static,
+            M: RouteMeta,
+            V: Future<Output: ViewOutcome> + Send + 'a,
+            $($arg: FromParam,)*
+        {
+            type Meta = M;
+            type Running = Routed<M, V>;
+
+            #[allow(non_snake_case, reason = "the types name the values")]
+            fn call(self, req: &'a mut Request, res: &'a mut Response) -> Result<Routed<M, V>> {
+                $(let $arg = req.param::<$arg>(M::PARAMS[$at])?;)*
+                Ok(self(req, res, $($arg),*))
+            }
+        }
+    };
+}
+
+route_fns!();
+route_fns!(A 0);
+route_fns!(A 0 B 1);
+route_fns!(A 0 B 1 C 2);
+route_fns!(A 0 B 1 C 2 D 3);
+route_fns!(A 0 B 1 C 2 D 3 E 4);
+route_fns!(A 0 B 1 C 2 D 3 E 4 G 5);
+
+/// What an exchange calls: either kind of view.
+pub(crate) trait Runs<'a>: Send + 'static {
+    fn run(
+        self,
+        req: &'a mut Request,
+        res: &'a mut Response,
+    ) -> impl Future<Output = Result<()>> + Send + 'a;
+}
+
+/// A view without a route of its own.
+pub(crate) struct Plain<V>(pub(crate) V);
+
+impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
+    fn run(
+        self,
+        req: &'a mut Request,
+        res: &'a mut Response,
+    ) -> impl Future<Output = Result<()>> + Send + 'a {
+        let running = self.0.call(req, res);
+        async { running.await.into_result() }
+    }
+}
+
+/// A view with one.
+pub(crate) struct WithRoute<V, Args>(V, PhantomData<fn() -> Args>);
+
+impl<V, Args> WithRoute<V, Args> {
+    pub(crate) fn new(view: V) -> Self {
+        Self(view, PhantomData)
+    }
+}
+
+impl<'a, Args: 'static, V: RouteFn<'a, Args>> Runs<'a> for WithRoute<V, Args> {
+    fn run(
+        self,
+        req: &'a mut Request,
+        res: &'a mut Response,
+    ) -> impl Future<Output = Result<()>> + Send + 'a {
+        let running = self.0.call(req, res);
+        async { running?.await.into_result() }
+    }
+}

@@ -1,0 +1,342 @@
+//! Which view answers.
+
+use std::{
+    borrow::Cow, collections::HashMap, fmt, net::SocketAddr, ops::Range, panic::Location,
+    str::FromStr, sync::Arc,
+};
+
+use http::Method;
+
+use crate::{app::Shared, body::Body, exchange::Running};
+
+/// What a view is called with.
+pub(crate) struct Call {
+    pub(crate) request: http::Request<Body>,
+    pub(crate) params: Params,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) route: RouteInfo,
+    pub(crate) client: Option<SocketAddr>,
+}
+
+/// What logs and reports name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteInfo {
+    pub(crate) name: &'static str,
+}
+
+pub(crate) type Endpoint = Box<dyn Fn(Call) -> Running + Send + Sync>;
+
+/// One registration on an app.
+pub(crate) struct Route {
+    pub(crate) path: String,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) info: RouteInfo,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// All views at one path.
+struct Views {
+    path: String,
+    names: Arc<[String]>,
+    by_method: Vec<(Method, usize)>,
+    allow: String,
+}
+
+/// The table of routes.
+#[derive(Default)]
+pub(crate) struct Router {
+    routes: Vec<Route>,
+    views: Vec<Views>,
+    /// Paths without parameters: most requests, and the cheaper look-up.
+    exact: HashMap<String, usize>,
+    patterns: matchit::Router<usize>,
+}
+
+/// What was found for a request.
+pub(crate) enum Found<'a> {
+    View(&'a Route, Params),
+    /// The path exists, for these methods.
+    WrongMethod(&'a str),
+    Nothing,
+}
+
+/// Routes that cannot all be.
+#[derive(Debug)]
+pub(crate) struct Conflict(String);
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Conflict {}
+
+impl Router {
+    /// Builds the table; of routes that conflict, the first stays.
+    pub(crate) fn build(routes: Vec<Route>) -> (Self, Vec<Conflict>) {
+        let mut router = Self::default();
+        let mut conflicts = Vec::new();
+        for route in routes {
+            if let Err(conflict) = router.insert(route) {
+                conflicts.push(conflict);
+            }
+        }
+        for views in &mut router.views {
+            views.allow = allow(&views.by_method);
+        }
+        (router, conflicts)
+    }
+
+    fn insert(&mut self, route: Route) -> Result<(), Conflict> {
+        let at = self.views_of(&route)?;
+        for method in &route.methods {
+            let views = &self.views[at];
+            if let Some((_, other)) = views.by_method.iter().find(|(known, _)| known == method) {
+                let other = &self.routes[*other];
+                return Err(Conflict(format!(
+                    "{method} {} is registered twice: at {} and at {}",
+                    route.path, other.location, route.location,
+                )));
+            }
+        }
+        let index = self.routes.len();
+        let by_method = &mut self.views[at].by_method;
+        by_method.extend(route.methods.iter().map(|method| (method.clone(), index)));
+        self.routes.push(route);
+        Ok(())
+    }
+
+    fn views_of(&mut self, route: &Route) -> Result<usize, Conflict> {
+        if let Some(at) = self.views.iter().position(|views| views.path == route.path) {
+            return Ok(at);
+        }
+        let at = self.views.len();
+        let (pattern, names) = pattern(&route.path);
+        if names.is_empty() {
+            self.exact.insert(route.path.clone(), at);
+        } else {
+            self.patterns
+                .insert(pattern, at)
+                .map_err(|error| self.conflict(route, &error))?;
+        }
+        let (path, names) = (route.path.clone(), names.into());
+        self.views.push(Views {
+            path,
+            names,
+            by_method: Vec::new(),
+            allow: String::new(),
+        });
+        Ok(at)
+    }
+
+    fn conflict(&self, route: &Route, error: &matchit::InsertError) -> Conflict {
+        let path = &route.path;
+        let other = match error {
+            matchit::InsertError::Conflict { with } => self
+                .routes
+                .iter()
+                .find(|other| pattern(&other.path).0 == *with),
+            _ => None,
+        };
+        Conflict(match other {
+            Some(other) => format!(
+                "`{path}` at {} conflicts with `{}` at {}",
+                route.location, other.path, other.location
+            ),
+            None => format!("`{path}` at {} is no path: {error}", route.location),
+        })
+    }
+
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        let (views, params) = match self.exact.get(path) {
+            Some(&at) => (&self.views[at], Params::default()),
+            None => {
+                let Ok(found) = self.patterns.at(path) else {
+                    return Found::Nothing;
+                };
+                let views = &self.views[*found.value];
+                (views, Params::new(&views.names, path, &found.params))
+            }
+        };
+        match views.route(method) {
+            Some(index) => Found::View(&self.routes[index], params),
+            None => Found::WrongMethod(&views.allow),
+        }
+    }
+}
+
+impl Views {
+    fn route(&self, method: &Method) -> Option<usize> {
+        let find = |method: &Method| self.by_method.iter().find(|(known, _)| known == method);
+        let found = find(method);
+        // HEAD is a GET without its content.
+        let found = found.or_else(|| {
+            (method == Method::HEAD)
+                .then(|| find(&Method::GET))
+                .flatten()
+        });
+        found.map(|(_, index)| *index)
+    }
+}
+
+fn allow(by_method: &[(Method, usize)]) -> String {
+    let mut methods: Vec<_> = by_method
+        .iter()
+        .map(|(method, _)| method.as_str())
+        .collect();
+    if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+        methods.push("HEAD");
+    }
+    methods.join(", ")
+}
+
+/// Our `{name:path}` as matchit's `{*name}`, and the names.
+fn pattern(path: &str) -> (String, Vec<String>) {
+    let mut pattern = String::new();
+    let mut names = Vec::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inner, after) = after.split_once('}').unwrap_or((after, ""));
+        let (name, star) = inner
+            .strip_suffix(":path")
+            .map_or((inner, ""), |name| (name, "*"));
+        pattern.push_str(before);
+        pattern.push_str(&format!("{{{star}{name}}}"));
+        names.push(name.to_owned());
+        rest = after;
+    }
+    pattern.push_str(rest);
+    (pattern, names)
+}
+
+/// The path parameters of a request: where they are in its path.
+#[derive(Debug, Default)]
+pub(crate) struct Params {
+    names: Option<Arc<[String]>>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Params {
+    fn new(names: &Arc<[String]>, path: &str, params: &matchit::Params<'_, '_>) -> Self {
+        let begin = path.as_ptr() as usize;
+        let range = |value: &str| {
+            let at = value.as_ptr() as usize - begin;
+            at..at + value.len()
+        };
+        let ranges = params.iter().map(|(_, value)| range(value)).collect();
+        Self {
+            names: Some(Arc::clone(names)),
+            ranges,
+        }
+    }
+
+    /// Returns the decoded value, or why it cannot be decoded.
+    pub(crate) fn get<'a>(
+        &self,
+        path: &'a str,
+        name: &str,
+    ) -> Option<Result<Cow<'a, str>, &'static str>> {
+        let at = self
+            .names
+            .as_ref()?
+            .iter()
+            .position(|known| known == name)?;
+        let raw = path.get(self.ranges.get(at)?.clone())?;
+        Some(decode(raw))
+    }
+}
+
+fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !raw.contains('%') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let code = tail
+            .get(..2)
+            .and_then(|code| std::str::from_utf8(code).ok());
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(byte.ok_or("The path has a `%` that is no escape.")?);
+        rest = &tail[2..];
+    }
+    String::from_utf8(bytes)
+        .map(Cow::Owned)
+        .map_err(|_| "The path is not UTF-8.")
+}
+
+/// A type that a path parameter converts to.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a path parameter",
+    note = "path parameters are strings, numbers, `bool` or `char`"
+)]
+pub trait FromParam: Sized {
+    /// Converts the decoded text.
+    ///
+    /// # Errors
+    ///
+    /// Returns what the client is told.
+    fn from_param(text: &str) -> Result<Self, String>;
+}
+
+impl FromParam for String {
+    fn from_param(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+macro_rules! from_str_params {
+    ($($type:ty, $message:literal;)+) => {$(
+        impl FromParam for $type {
+            fn from_param(text: &str) -> Result<Self, String> {
+                Self::from_str(text).map_err(|_| $message.to_owned())
+            }
+        }
+    )+};
+}
+
+from_str_params! {
+    u8, "Must be a whole number from 0 to 255.";
+    u16, "Must be a whole number from 0 to 65535.";
+    u32, "Must be a whole number that is not negative.";
+    u64, "Must be a whole number that is not negative.";
+    u128, "Must be a whole number that is not negative.";
+    usize, "Must be a whole number that is not negative.";
+    i8, "Must be a whole number from -128 to 127.";
+    i16, "Must be a whole number from -32768 to 32767.";
+    i32, "Must be a whole number.";
+    i64, "Must be a whole number.";
+    i128, "Must be a whole number.";
+    isize, "Must be a whole number.";
+    f32, "Must be a number.";
+    f64, "Must be a number.";
+    bool, "Must be `true` or `false`.";
+    char, "Must be one character.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_become_those_of_matchit() {
+        let (pattern, names) = pattern("/files/{id}/{rest:path}");
+        assert_eq!(pattern, "/files/{id}/{*rest}");
+        assert_eq!(names, ["id", "rest"]);
+    }
+
+    #[test]
+    fn decodes_escapes() {
+        assert_eq!(decode("a%20b%C3%A9").unwrap(), "a bé");
+        assert!(decode("100%").is_err());
+        assert!(decode("%zz").is_err());
+        assert!(decode("%ff").is_err());
+    }
+}

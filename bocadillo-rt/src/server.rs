@@ -1,0 +1,262 @@
+//! The server: accepts connections, and lets hyper speak HTTP on each.
+
+use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::{
+    app::Shared,
+    background::Runner,
+    body::Body,
+    detach::Count,
+    error::{BoxError, Result},
+    foreign::Foreign,
+    limits::Limits,
+    listener::Listener,
+    log,
+    respond::Respond,
+    sent::{Connection, SentBody, Streams, TrackedIo, Watch},
+};
+
+/// After an error that does not concern one connection alone, as a lack of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves any tower service, exactly as an [`App`](crate::App) is served.
+///
+/// The service registers its tasks on the [`Background`](crate::background::Background) in the
+/// extensions of the request.
+///
+/// # Examples
+///
+/// ```no_run
+/// use bocadillo::{Body, background::Background};
+/// use http::{Request, Response};
+/// use std::convert::Infallible;
+///
+/// # struct ServiceFn<F>(F);
+/// # impl<F, Fut> tower_service::Service<Request<Body>> for ServiceFn<F>
+/// # where F: FnMut(Request<Body>) -> Fut, Fut: Future<Output = Result<Response<Body>, Infallible>> {
+/// #     type Response = Response<Body>; type Error = Infallible; type Future = Fut;
+/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> { Ok(()).into() }
+/// #     fn call(&mut self, req: Request<Body>) -> Fut { (self.0)(req) }
+/// # }
+/// # impl<F: Clone> Clone for ServiceFn<F> { fn clone(&self) -> Self { ServiceFn(self.0.clone()) } }
+/// # fn service_fn<F>(f: F) -> ServiceFn<F> { ServiceFn(f) }
+/// async fn respond(req: Request<Body>) -> Result<Response<Body>, Infallible> {
+///     if let Some(res) = req.extensions().get::<Background>() {
+///         res.background(async { println!("sent") });
+///     }
+///     Ok(Response::new(Body::from("hello")))
+/// }
+///
+/// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// bocadillo::serve(listener, service_fn(respond)).await
+/// # }
+/// ```
+pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
+    Serve {
+        listener,
+        service,
+        runner: Runner::default(),
+        limits: Limits::new(),
+    }
+}
+
+/// A server of a tower service; awaiting it serves for ever.
+#[must_use = "a server does nothing until it is awaited"]
+pub struct Serve<L, S> {
+    listener: L,
+    service: S,
+    runner: Runner,
+    limits: Limits,
+}
+
+impl<L, S> Serve<L, S> {
+    /// Sets the runner of background tasks.
+    pub fn background(self, runner: Runner) -> Self {
+        Self { runner, ..self }
+    }
+
+    /// Sets the limits. Those on bodies and detached views are for the service itself to keep.
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+impl<L, S, B> IntoFuture for Serve<L, S>
+where
+    L: Listener,
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<()>;
+    type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+    /// # Errors
+    ///
+    /// The future ends with an error if the system has no thread for the server's watch.
+    fn into_future(self) -> Self::IntoFuture {
+        let Self {
+            listener,
+            service,
+            runner,
+            limits,
+        } = self;
+        runner.adopt_current();
+        Box::pin(async move {
+            let serve = |peer| Foreign::new(service.clone(), runner.clone(), peer);
+            run(listener, &limits, serve).await
+        })
+    }
+}
+
+impl<L, S> fmt::Debug for Serve<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn serve_app(
+    listener: impl Listener,
+    shared: Arc<Shared>,
+    limits: &Limits,
+) -> Result<()> {
+    run(listener, limits, |peer| AppService {
+        peer,
+        shared: Arc::clone(&shared),
+    })
+    .await
+}
+
+/// The other end of a connection.
+pub(crate) struct Peer {
+    pub(crate) connection: Connection,
+    pub(crate) addr: Option<SocketAddr>,
+    /// Its views that run on without it.
+    pub(crate) detached: Count,
+}
+
+/// An app, for one connection.
+struct AppService {
+    peer: Arc<Peer>,
+    shared: Arc<Shared>,
+}
+
+impl hyper::service::Service<http::Request<Incoming>> for AppService {
+    type Response = http::Response<SentBody<Body>>;
+    type Error = Infallible;
+    type Future = Respond;
+
+    fn call(&self, request: http::Request<Incoming>) -> Respond {
+        let version = request.version();
+        let begun = self
+            .shared
+            .begin(request.map(Body::incoming), self.peer.addr);
+        Respond::new(
+            begun,
+            Arc::clone(&self.peer),
+            Arc::clone(&self.shared),
+            version,
+        )
+    }
+}
+
+/// Accepts, for ever; each connection is a task of its own.
+async fn run<L, S, B>(
+    mut listener: L,
+    limits: &Limits,
+    service: impl Fn(Arc<Peer>) -> S,
+) -> Result<()>
+where
+    L: Listener,
+    S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    log::init();
+    let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let builder = builder(limits);
+    if let Some(addr) = listener.local_addr() {
+        tracing::info!("listening on http://{addr}");
+    }
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return Ok(());
+        };
+        let (io, addr) = accept(&mut listener).await;
+        let (io, connection) = TrackedIo::new(io);
+        watch.add(&connection);
+        let peer = Peer {
+            connection: connection.clone(),
+            addr,
+            detached: Count::default(),
+        };
+        let served =
+            builder.serve_connection_with_upgrades(TokioIo::new(io), service(Arc::new(peer)));
+        let driven = connection.drive(served.into_owned());
+        tokio::spawn(async move {
+            match driven.await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::debug!(error, client = ?addr, "connection lost"),
+                None => tracing::debug!(client = ?addr, "connection closed: no progress"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn accept<L: Listener>(listener: &mut L) -> (L::Io, Option<SocketAddr>) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if concerns_one_connection(&error) => {
+                tracing::debug!(%error, "connection lost before it was accepted");
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
+    // `set_nodelay` of a connection that was reset meanwhile is invalid on some systems.
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
+    )
+}
+
+fn builder(limits: &Limits) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams::new());
+    builder
+        .http1()
+        .max_headers(limits.headers)
+        .max_buf_size(limits.header_bytes);
+    // More than a client may have; hyper takes it as the size of the decoded list.
+    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_bytes);
+    builder
+}

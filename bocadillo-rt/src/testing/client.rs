@@ -1,0 +1,243 @@
+//! The client.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt as _;
+use serde::{Serialize, de::DeserializeOwned};
+use tower_service::Service;
+
+use super::Tasks;
+use crate::{
+    background::{Background, Group, Runner},
+    body::Body,
+    error::BoxError,
+    sent::Delivery,
+};
+
+type Answer = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
+
+/// Calls a service as a client would.
+#[derive(Clone)]
+pub struct Client {
+    call: Arc<dyn Fn(http::Request<Body>) -> Answer + Send + Sync>,
+    runner: Runner,
+}
+
+impl Client {
+    /// Creates a client of an [`App`](crate::App), or of any tower service.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let service = Arc::new(Mutex::new(service));
+        let runner = Runner::current();
+        let counts = runner.clone();
+        let call = move |request| -> Answer {
+            Box::pin(call(Arc::clone(&service), counts.clone(), request))
+        };
+        Self {
+            call: Arc::new(call),
+            runner,
+        }
+    }
+
+    /// Begins a GET.
+    pub fn get(&self, uri: &str) -> RequestBuilder {
+        self.request(Method::GET, uri)
+    }
+
+    /// Begins a POST.
+    pub fn post(&self, uri: &str) -> RequestBuilder {
+        self.request(Method::POST, uri)
+    }
+
+    /// Begins a request with any method.
+    pub fn request(&self, method: Method, uri: &str) -> RequestBuilder {
+        let builder = http::Request::builder().method(method).uri(uri);
+        RequestBuilder {
+            client: self.clone(),
+            builder,
+            body: Body::empty(),
+        }
+    }
+
+    /// Returns the runner that runs the tasks of this client's responses.
+    #[must_use]
+    pub fn runner(&self) -> &Runner {
+        &self.runner
+    }
+}
+
+async fn call<S, B>(
+    service: Arc<Mutex<S>>,
+    runner: Runner,
+    mut request: http::Request<Body>,
+) -> TestResponse
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S::Error: Into<BoxError>,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let lock = || service.lock().unwrap_or_else(PoisonError::into_inner);
+    let group = Arc::new(Group::default());
+    let background = Background::with_group(Arc::clone(&group));
+    request.extensions_mut().insert(background.clone());
+    let ready = poll_fn(|cx| lock().poll_ready(cx)).await;
+    let response = match ready {
+        Ok(()) => {
+            let response = lock().call(request);
+            response.await
+        }
+        Err(error) => Err(error),
+    };
+    let (head, body) = match response {
+        Ok(response) => response.into_parts(),
+        Err(error) => panic!("the service failed: {}", error.into()),
+    };
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(Into::into);
+    let delivery = match &body {
+        Ok(_) => Delivery::Sent,
+        Err(_) => Delivery::Aborted { bytes: 0 },
+    };
+    runner
+        .accept(background.take(), background.group())
+        .start_all(delivery);
+    TestResponse { head, body, group }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// A request; awaiting it sends it.
+#[must_use = "a request does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct RequestBuilder {
+    client: Client,
+    builder: http::request::Builder,
+    body: Body,
+}
+
+impl RequestBuilder {
+    /// Adds a header.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName, Error: Into<http::Error>>,
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Makes this value, as JSON, the body.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not become JSON.
+    #[track_caller]
+    pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
+        let json = serde_json::to_vec(value).expect("the value becomes JSON");
+        self.header(CONTENT_TYPE, "application/json").body(json)
+    }
+}
+
+impl IntoFuture for RequestBuilder {
+    type Output = TestResponse;
+    type IntoFuture = Answer;
+
+    /// # Panics
+    ///
+    /// Panics if the request is not a valid one, or if the service fails.
+    #[track_caller]
+    fn into_future(self) -> Answer {
+        let request = self.builder.body(self.body).expect("a valid request");
+        (self.client.call)(request)
+    }
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub struct TestResponse {
+    head: http::response::Parts,
+    body: Result<Bytes, BoxError>,
+    group: Arc<Group>,
+}
+
+impl TestResponse {
+    /// Returns the status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// Returns the headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// Returns the body, or the error that cut it off.
+    ///
+    /// # Errors
+    ///
+    /// Returns the body's own error.
+    pub fn body(&self) -> Result<&Bytes, &BoxError> {
+        self.body.as_ref()
+    }
+
+    /// Returns the body as text.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it was cut off, or is not UTF-8.
+    #[must_use]
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        let bytes = self.body().expect("the body was not cut off");
+        std::str::from_utf8(bytes).expect("the body is UTF-8")
+    }
+
+    /// Returns the body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it was cut off, or does not parse.
+    #[must_use]
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        let bytes = self.body().expect("the body was not cut off");
+        serde_json::from_slice(bytes).expect("the body is JSON of this shape")
+    }
+
+    /// Waits for the tasks of this response, follow-ups included.
+    #[track_caller]
+    pub fn tasks(&self) -> Tasks {
+        Tasks::new(Arc::clone(&self.group))
+    }
+}

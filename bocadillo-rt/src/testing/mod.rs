@@ -1,0 +1,34 @@
+//! Tests an app, or any tower service, without a socket; and awaits the tasks of a response.
+//!
+//! Tasks run on the test's own runtime, so that paused time works. They start when the body of
+//! their response has been read to its end.
+//!
+//! # Examples
+//!
+//! ```
+//! use bocadillo::{App, Request, Response, background::State, testing::Client};
+//! use std::time::Duration;
+//!
+//! async fn create_order(_req: &mut Request, res: &mut Response) {
+//!     res.background(async { tokio::time::sleep(Duration::from_secs(1)).await });
+//!     res.status(201);
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! # tokio::time::pause();
+//! let client = Client::new(App::new().add("/orders", &["post"], create_order));
+//! let response = client.post("/orders").await;
+//! assert_eq!(response.status(), 201);
+//!
+//! let reports = response.tasks().await;
+//! assert_eq!(reports[0].outcome, State::Completed);
+//! # }
+//! ```
+
+mod client;
+mod tasks;
+
+pub use self::{
+    client::{Client, RequestBuilder, TestResponse},
+    tasks::{StillPending, Tasks, Within},
+};

@@ -1,0 +1,64 @@
+//! What makes an async function a view.
+
+use crate::{
+    error::{Error, Result},
+    request::Request,
+    response::Response,
+};
+
+/// An `async fn(&mut Request, &mut Response)`.
+///
+/// It returns `()` or `Result<(), E>`. Path parameters are read by
+/// [`req.param`](Request::param); as arguments they need `#[route]` or `#[view]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a view",
+    label = "expected an `async fn(&mut Request, &mut Response)`",
+    note = "a closure must not capture anything: share values by `App::state` and `req.state()`",
+    note = "path parameters as arguments need `#[route]`, and `App::route` in place of `App::add`"
+)]
+pub trait View<'a>: Clone + Send + Sync + 'static {
+    /// The running view.
+    type Running: Future<Output: ViewOutcome> + Send + 'a;
+
+    /// Calls the view.
+    fn call(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running;
+}
+
+impl<'a, F, Running> View<'a> for F
+where
+    F: Fn(&'a mut Request, &'a mut Response) -> Running + Clone + Send + Sync + 'static,
+    Running: Future<Output: ViewOutcome> + Send + 'a,
+{
+    type Running = Running;
+
+    fn call(self, req: &'a mut Request, res: &'a mut Response) -> Running {
+        self(req, res)
+    }
+}
+
+/// What a view can end with: `()` or `Result<(), E>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a view",
+    label = "a view ends in `()` or `Result<(), E>`",
+    note = "the content of the response is set on it: `res.text(…)`, `res.json(&…)`"
+)]
+pub trait ViewOutcome {
+    /// Converts into what the app looks at.
+    ///
+    /// # Errors
+    ///
+    /// Returns the view's own error.
+    fn into_result(self) -> Result<()>;
+}
+
+impl ViewOutcome for () {
+    fn into_result(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Error>> ViewOutcome for Result<(), E> {
+    fn into_result(self) -> Result<()> {
+        self.map_err(Into::into)
+    }
+}
