@@ -38,7 +38,7 @@ impl Client {
         S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
         S::Future: Send,
         S::Error: Into<BoxError>,
-        B: HttpBody + Send,
+        B: HttpBody + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
@@ -96,17 +96,14 @@ where
     let group = Arc::new(Group::default());
     let background = Background::with_group(Arc::clone(&group));
     request.extensions_mut().insert(background.clone());
-    let ready = poll_fn(|cx| lock().poll_ready(cx)).await;
-    let response = match ready {
-        Ok(()) => {
-            let response = lock().call(request);
-            response.await
-        }
-        Err(error) => Err(error),
-    };
-    let (head, body) = match response {
+    let ready = poll_fn(|cx| lock().poll_ready(cx).map_err(Into::<BoxError>::into)).await;
+    if let Err(error) = ready {
+        panic!("the service is not ready: {error}");
+    }
+    let calling = lock().call(request);
+    let (head, body) = match calling.await.map_err(Into::<BoxError>::into) {
         Ok(response) => response.into_parts(),
-        Err(error) => panic!("the service failed: {}", error.into()),
+        Err(error) => panic!("the service failed: {error}"),
     };
     let body = body
         .collect()

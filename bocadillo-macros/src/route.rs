@@ -1,0 +1,317 @@
+//! `#[route]`: parse, validate, expand.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{
+    FnArg, Lifetime, LitStr, ReturnType, Token, Type, bracketed,
+    ext::IdentExt as _,
+    parse::{Parse, ParseStream, Parser as _},
+    punctuated::Punctuated,
+    spanned::Spanned as _,
+};
+
+use crate::{
+    args::{CratePath, set_once},
+    errors::Errors,
+    item_fn::ItemFn,
+    rewrite::rewrite,
+    view::{name_of, response, validate},
+};
+
+#[derive(Default)]
+struct Args {
+    path: Option<LitStr>,
+    methods: Option<Vec<LitStr>>,
+    crate_path: CratePath,
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut args = Self::default();
+        if !input.peek(LitStr) {
+            return Err(input.error("`#[route]` begins with its path: `#[route(\"/orders\")]`"));
+        }
+        args.path = Some(input.parse()?);
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            if input.peek(Token![crate]) {
+                args.crate_path = input.parse()?;
+                continue;
+            }
+            let key = input.call(Ident::parse_any)?;
+            if key != "methods" {
+                let message = format!(
+                    "`{key}` is no option of `#[route]`; it has: the path first, `methods`, `crate`"
+                );
+                return Err(syn::Error::new_spanned(key, message));
+            }
+            input.parse::<Token![=]>()?;
+            let list;
+            bracketed!(list in input);
+            let methods = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
+            set_once(&mut args.methods, &key, methods.into_iter().collect())?;
+        }
+        Ok(args)
+    }
+}
+
+/// A path parameter as an argument.
+struct Param {
+    name: Ident,
+    ty: Type,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let function = match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.to_compile_error();
+            return quote!(#item #error);
+        }
+    };
+    let mut errors = Errors::default();
+    let args = errors.take(Args::parse.parse2(args));
+    validate(&function, "route", &mut errors);
+    let methods = methods(&args, &mut errors);
+    let params = params(&function, &mut errors);
+    if let Some(path) = &args.path {
+        check_params(path, &params, &mut errors);
+    }
+    match (&args.path, errors.is_empty()) {
+        (Some(path), true) => routed(&function, path, &methods, &params, &args.crate_path),
+        _ => {
+            // Callers then find the function, and its body is checked.
+            let mut function = function;
+            function.body = rewrite(&function.body, &response(&function), &args.crate_path);
+            let errors = errors.into_compile_errors();
+            quote!(#errors #[allow(dead_code)] #function)
+        }
+    }
+}
+
+fn methods(args: &Args, errors: &mut Errors) -> Vec<String> {
+    let Some(literals) = &args.methods else {
+        return vec!["GET".to_owned()];
+    };
+    let mut methods = Vec::new();
+    for literal in literals {
+        let method = literal.value().to_uppercase();
+        let is_token = !method.is_empty()
+            && method
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        if !is_token {
+            errors.at(literal, "no method of HTTP; write a name such as \"post\"");
+        } else if methods.contains(&method) {
+            errors.at(literal, format!("`{method}` stands here twice"));
+        } else {
+            methods.push(method);
+        }
+    }
+    methods
+}
+
+fn params(function: &ItemFn, errors: &mut Errors) -> Vec<Param> {
+    let mut params = Vec::new();
+    for input in function.sig.inputs.iter().skip(2) {
+        let FnArg::Typed(typed) = input else { continue };
+        match name_of(&typed.pat) {
+            Some(name) => params.push(Param {
+                name,
+                ty: (*typed.ty).clone(),
+            }),
+            None => errors.at(
+                &typed.pat,
+                "a path parameter is found by its name; write a plain one",
+            ),
+        }
+    }
+    params
+}
+
+fn check_params(path: &LitStr, params: &[Param], errors: &mut Errors) {
+    let names = match path_params(&path.value()) {
+        Ok(names) => names,
+        Err(message) => return errors.at(path, message),
+    };
+    for param in params {
+        if !names.contains(&param.name.unraw().to_string()) {
+            let name = param.name.unraw();
+            errors.at(
+                &param.name,
+                format!(
+                    "the path has no parameter `{{{name}}}`; add it there, or remove the argument"
+                ),
+            );
+        }
+    }
+    for name in names {
+        if !params.iter().any(|param| param.name.unraw() == name) {
+            errors.at(
+                path,
+                format!("no argument takes the path's `{{{name}}}`; add `{name}: String`, say"),
+            );
+        }
+    }
+}
+
+fn path_params(path: &str) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        if before.contains('}') {
+            return Err("a `}` in the path has no `{` before it".to_owned());
+        }
+        let Some((inner, after)) = after.split_once('}') else {
+            return Err("a `{` in the path has no `}` after it".to_owned());
+        };
+        let (name, is_rest) = inner
+            .strip_suffix(":path")
+            .map_or((inner, false), |name| (name, true));
+        if syn::parse_str::<Ident>(name).is_err() {
+            return Err(format!(
+                "`{{{inner}}}` is no path parameter; write `{{name}}` or `{{name:path}}`"
+            ));
+        }
+        if is_rest && !after.is_empty() {
+            return Err(format!(
+                "`{{{inner}}}` matches the rest of the path; nothing can follow it"
+            ));
+        }
+        if names.iter().any(|known| known == name) {
+            return Err(format!("`{{{name}}}` stands in the path twice"));
+        }
+        names.push(name.to_owned());
+        rest = after;
+    }
+    if rest.contains('}') {
+        return Err("a `}` in the path has no `{` before it".to_owned());
+    }
+    Ok(names)
+}
+
+/// The function that is left behind: it knows its route, and has the user's own within.
+fn routed(
+    function: &ItemFn,
+    path: &LitStr,
+    methods: &[String],
+    params: &[Param],
+    crate_path: &CratePath,
+) -> TokenStream {
+    let (private, root) = (crate_path.private(), crate_path.root());
+    let ItemFn {
+        attrs,
+        vis,
+        sig,
+        body,
+    } = function;
+    let ident = &sig.ident;
+    let name = ident.unraw().to_string();
+    let meta = format_ident!("__bocadillo_route_{}", name);
+    let body = rewrite(body, &response(function), crate_path);
+    let (docs, others): (Vec<_>, Vec<_>) =
+        attrs.iter().partition(|attr| attr.path().is_ident("doc"));
+    let param_names = params.iter().map(|param| param.name.unraw().to_string());
+    let param_types: Vec<_> = params.iter().map(|param| &param.ty).collect();
+    let (inner_params, inner_args) = (
+        params.iter().map(|param| &param.name),
+        params.iter().map(|param| &param.name),
+    );
+    let output = match &sig.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => quote!(#ty),
+    };
+    let (generics, _, where_clause) = sig.generics.split_for_impl();
+    let generic_params = &sig.generics.params;
+    let turbofish = turbofish(function);
+    let life = Lifetime::new("'__bocadillo_view", ident.span());
+    let location = quote_spanned!(ident.span()=> #private::location());
+    // A type that cannot be one is an error on that type.
+    let checks = param_types.iter().map(|ty| quote_spanned! {ty.span()=>
+        const _: () = { const fn is_path_parameter<T: #root::FromParam>() {} is_path_parameter::<#ty>() };
+    });
+    let inner = &sig.inputs;
+    quote! {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, missing_debug_implementations, missing_docs, clippy::empty_structs_with_brackets)]
+        #vis struct #meta;
+
+        #[automatically_derived]
+        impl #private::RouteMeta for #meta {
+            const PATH: &'static str = #path;
+            const METHODS: &'static [&'static str] = &[#(#methods),*];
+            const PARAMS: &'static [&'static str] = &[#(#param_names),*];
+            const NAME: &'static str = #name;
+
+            fn location() -> &'static ::core::panic::Location<'static> {
+                #location
+            }
+        }
+
+        #(#checks)*
+
+        #(#docs)*
+        #vis fn #ident<#life, #generic_params>(
+            __bocadillo_req: &#life mut #root::Request,
+            __bocadillo_res: &#life mut #root::Response,
+            #(#inner_params: #param_types),*
+        ) -> #private::Routed<
+            #meta,
+            impl ::core::future::Future<Output = #output> + ::core::marker::Send + #life,
+        >
+        #where_clause
+        {
+            #(#others)*
+            async fn #ident #generics(#inner) -> #output #where_clause #body
+            #private::Routed::new(#ident #turbofish(__bocadillo_req, __bocadillo_res #(, #inner_args)*))
+        }
+    }
+}
+
+/// `::<T, N>` of the function's own generics.
+fn turbofish(function: &ItemFn) -> TokenStream {
+    let names: Vec<_> = function
+        .sig
+        .generics
+        .params
+        .iter()
+        .filter_map(|param| match param {
+            syn::GenericParam::Type(param) => Some(param.ident.clone()),
+            syn::GenericParam::Const(param) => Some(param.ident.clone()),
+            syn::GenericParam::Lifetime(_) => None,
+        })
+        .collect();
+    if names.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(::<#(#names),*>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_parameters_of_a_path() {
+        assert_eq!(
+            path_params("/a/{id}/{rest:path}"),
+            Ok(vec!["id".into(), "rest".into()])
+        );
+        for wrong in [
+            "/{",
+            "/}",
+            "/{a}/}",
+            "/{}",
+            "/{a b}",
+            "/{a}/{a}",
+            "/{a:path}/b",
+            "/{a:int}",
+        ] {
+            assert!(path_params(wrong).is_err(), "{wrong}");
+        }
+    }
+}

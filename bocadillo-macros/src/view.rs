@@ -1,0 +1,85 @@
+//! `#[view]`, and what `#[route]` shares with it.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, quote};
+use syn::{
+    FnArg, Pat, Token,
+    parse::{Parse, ParseStream, Parser as _},
+};
+
+use crate::{args::CratePath, errors::Errors, item_fn::ItemFn, rewrite::rewrite};
+
+#[derive(Default)]
+struct Args {
+    crate_path: CratePath,
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut args = Self::default();
+        if input.peek(Token![crate]) {
+            args.crate_path = input.parse()?;
+        }
+        if input.is_empty() {
+            return Ok(args);
+        }
+        Err(input.error("`#[view]` has no options but `crate = path`; for a path, use `#[route]`"))
+    }
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut function = match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.to_compile_error();
+            return quote!(#item #error);
+        }
+    };
+    let mut errors = Errors::default();
+    let args = errors.take(Args::parse.parse2(args));
+    validate(&function, "view", &mut errors);
+    function.body = rewrite(&function.body, &response(&function), &args.crate_path);
+    let errors = errors.into_compile_errors();
+    quote!(#errors #function)
+}
+
+/// What a view's signature must be, as far as it can be seen.
+pub(crate) fn validate(function: &ItemFn, attribute: &str, errors: &mut Errors) {
+    let sig = &function.sig;
+    if sig.asyncness.is_none() {
+        errors.at(
+            sig.fn_token,
+            format!("`#[{attribute}]` needs an `async fn`; add `async` before `fn`"),
+        );
+    }
+    if let Some(FnArg::Receiver(receiver)) = sig.inputs.first() {
+        let message =
+            "a view is a function, not a method; share values by `App::state` and `req.state()`";
+        errors.at(receiver, message);
+    } else if sig.inputs.len() < 2 {
+        let message =
+            "a view takes the request and the response: `(req: &mut Request, res: &mut Response)`";
+        let ident = &sig.ident;
+        if sig.inputs.is_empty() {
+            errors.at(ident, message)
+        } else {
+            errors.at(&sig.inputs, message)
+        }
+    }
+}
+
+/// The name of the view's response: its second parameter.
+pub(crate) fn response(function: &ItemFn) -> Ident {
+    let name = match function.sig.inputs.iter().nth(1) {
+        Some(FnArg::Typed(typed)) => name_of(&typed.pat),
+        Some(FnArg::Receiver(_)) | None => None,
+    };
+    name.unwrap_or_else(|| Ident::new("res", Span::call_site()))
+}
+
+pub(crate) fn name_of(pat: &Pat) -> Option<Ident> {
+    match pat {
+        Pat::Ident(pat) => Some(pat.ident.clone()),
+        other => syn::parse2(other.to_token_stream()).ok(),
+    }
+}
