@@ -36,7 +36,7 @@ async fn main() -> bocadillo::Result<()> {
 mod mailer {
     use std::time::Duration;
 
-    pub async fn send(to: &str) {
+    pub(super) async fn send(to: &str) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         tracing::info!(to, "confirmation sent");
     }

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn leaves_everything_else() {
-        let body = quote! { let x = #[allow(unused)] 3; foo!(#x); #[background_task] fn f() {} };
+        let body = quote! { let x = #[allow(unused)] 3; foo!(x); #[background_task] fn f() {} };
         assert_eq!(rewritten(body.clone()), body.to_string());
     }
 

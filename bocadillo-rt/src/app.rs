@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     fmt,
-    net::SocketAddr,
     panic::Location,
     sync::Arc,
     task::{Context, Poll},
@@ -20,12 +19,12 @@ use crate::{
     body::Body,
     detach::Detached,
     error::{Error, HttpError, Result},
-    exchange,
+    exchange::{self, Door, Exchange},
     limits::Limits,
     listener::Listener,
     respond::{Begun, ServiceFuture},
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-    routing::{Call, Found, Params, Route, RouteInfo, Router},
+    routing::{Found, Params, Route, RouteInfo, Router},
     server,
     view::View,
 };
@@ -65,7 +64,7 @@ pub struct App {
 /// The built application, shared by all requests.
 pub(crate) struct Shared {
     router: Router,
-    pub(crate) state: Arc<State>,
+    pub(crate) state: State,
     pub(crate) runner: Runner,
     pub(crate) body_limit: usize,
     pub(crate) detached: Detached,
@@ -138,7 +137,7 @@ impl App {
         self.routes.push(Route {
             path: format!("{slash}{path}"),
             methods: parsed,
-            endpoint: Box::new(move |call| exchange::run(view(), call)),
+            endpoint: Box::new(move |exchange| exchange::run(view(), exchange)),
             info,
             location,
         });
@@ -197,7 +196,7 @@ impl App {
         let (router, conflicts) = Router::build(self.routes);
         let shared = Shared {
             router,
-            state: Arc::new(self.state),
+            state: self.state,
             runner: self.runner,
             body_limit: self.limits.body,
             detached: Detached::new(&self.limits),
@@ -224,29 +223,24 @@ impl App {
 
 impl Shared {
     /// Calls the view that answers.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        request: http::Request<Body>,
-        client: Option<SocketAddr>,
-    ) -> Begun {
+    pub(crate) fn begin(self: &Arc<Self>, request: http::Request<Body>, door: Door) -> Begun {
         let found = self.router.find(request.method(), request.uri().path());
-        let call =
-            |params: Params, info| Call::new(request, params, Arc::clone(self), info, client);
+        let exchange =
+            |params, route| Exchange::new(request, params, Arc::clone(self), route, door);
         match found {
             Found::View(route, params) => {
-                Begun::Running((route.endpoint)(call(params, route.info)))
+                Begun::Running((route.endpoint)(exchange(params, route.info)))
             }
             Found::WrongMethod(allow) => {
-                let answer = exchange::answer(call(Params::default(), NO_VIEW), |response| {
+                let answer = exchange(Params::default(), NO_VIEW).answer(|response| {
                     response.answer_http(&HttpError::new(405));
                     response.allow(allow);
                 });
                 Begun::Answered(answer)
             }
             Found::Nothing => {
-                let answer = exchange::answer(call(Params::default(), NO_VIEW), |response| {
-                    response.answer_http(&HttpError::new(404));
-                });
+                let answer = exchange(Params::default(), NO_VIEW)
+                    .answer(|response| response.answer_http(&HttpError::new(404)));
                 Begun::Answered(answer)
             }
         }
@@ -271,7 +265,7 @@ impl Service<http::Request<Body>> for App {
 
     fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
         let shared = self.shared();
-        let begun = shared.begin(request, None);
+        let begun = shared.begin(request, Door::Service);
         ServiceFuture::new(begun, Arc::clone(shared))
     }
 }

@@ -81,15 +81,6 @@ impl Body {
         self.tasks = Some(Handed(Some(tasks)));
     }
 
-    /// The whole content, if it is known without waiting.
-    pub(crate) fn known_len(&self) -> Option<u64> {
-        match &self.kind {
-            Kind::Empty => Some(0),
-            Kind::Full(bytes) => Some(bytes.len() as u64),
-            Kind::Incoming(_) | Kind::Boxed(_) => self.size_hint().exact(),
-        }
-    }
-
     /// Whether a request's end was really seen, which hyper does not tell from an early reset of an
     /// HTTP/2 stream with `NO_ERROR`.
     pub(crate) fn is_incoming_complete(&self) -> bool {

@@ -8,7 +8,7 @@
 
 use std::{
     cell::Cell,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -23,7 +23,6 @@ use crate::{
     app::Shared,
     exchange::{Answer, Running},
     limits::Limits,
-    sent::Delivery,
     server::Peer,
 };
 
@@ -86,18 +85,12 @@ pub(crate) fn detach(view: Running, shared: &Arc<Shared>, peer: Option<&Arc<Peer
 
 async fn run(view: Alone, permit: Permit) {
     let timeout = permit.shared.detached.timeout;
-    match tokio::time::timeout(timeout, pin!(view)).await {
-        Ok(Answer { tasks, .. }) => {
-            if let Some(tasks) = tasks {
-                tasks.start_all(Delivery::Aborted { bytes: 0 });
-            }
-        }
-        Err(_) => {
-            tracing::warn!(
-                ?timeout,
-                "view dropped: it ran for too long after its client had left"
-            );
-        }
+    // It starts its tasks itself, and its response is for nobody.
+    if tokio::time::timeout(timeout, view).await.is_err() {
+        tracing::warn!(
+            ?timeout,
+            "view dropped: it ran for too long after its client had left"
+        );
     }
 }
 

@@ -153,14 +153,20 @@ impl HttpError {
     }
 
     pub(crate) fn body(&self) -> Vec<u8> {
-        let mut body = serde_json::json!({
-            "error": Title(self.status).to_string(),
-            "status": self.status.as_u16(),
-        });
-        if let Some(detail) = &self.detail {
-            body["detail"] = detail.clone();
+        #[derive(Serialize)]
+        struct Json<'a> {
+            error: String,
+            status: u16,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a serde_json::Value>,
         }
-        body.to_string().into_bytes()
+
+        let json = Json {
+            error: Title(self.status).to_string(),
+            status: self.status.as_u16(),
+            detail: self.detail.as_ref(),
+        };
+        serde_json::to_vec(&json).unwrap_or_default()
     }
 }
 

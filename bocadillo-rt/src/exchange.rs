@@ -2,159 +2,167 @@
 
 use std::{
     any::Any,
-    future::poll_fn,
+    convert::Infallible,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
 };
 
-use http::{Method, Version};
+use pin_project_lite::pin_project;
 
 use crate::{
     app::Shared,
-    background::{Background, Group, Slot, Waiting, message},
+    background::{Background, Waiting, message},
     body::Body,
+    detach,
     error::Result,
     request::Request,
     response::Response,
     route_fn::Runs,
-    routing::{Call, Params, RouteInfo},
-    sent::Delivery,
+    routing::{Params, RouteInfo},
+    sent::{Delivery, SentBody},
+    server::Peer,
 };
 
-/// What a view has answered.
-pub(crate) struct Answer {
-    pub(crate) response: http::Response<Body>,
-    /// None, for most.
-    pub(crate) tasks: Option<Waiting>,
-}
+/// What hyper is given: its own type, so that nobody need move it.
+pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Calls a view.
-///
-/// One allocation holds the request, the response and the running view, which borrows them: they
-/// are built where they stay.
-pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, call: Call) -> Running {
-    Box::pin(async move {
-        let Call {
-            request,
-            params,
-            shared,
-            route,
-            client,
-        } = call;
-        let (method, version) = (request.method().clone(), request.version());
-        let outer = request.extensions().get::<Background>().cloned();
-        let (state, limit) = (Arc::clone(&shared.state), shared.body_limit);
-        let mut request = Request::new(request, params, state, client, limit);
-        let mut guard = Guard {
-            response: Response::new(),
-            shared,
-            outer,
-        };
-        let outcome = {
-            let view = pin!(view.run(&mut request, &mut guard.response));
-            contain(view).await
-        };
-        // Whatever the tasks do, the request's own data is not kept for them.
-        drop(request);
-        guard.finish(outcome, &route, &method, version)
-    })
+/// Who sends the response.
+pub(crate) enum Door {
+    /// Our own server.
+    Server(Arc<Peer>),
+    /// Some other server: the app is a tower service in it.
+    Service,
 }
 
-/// Answers what no view answers.
-pub(crate) fn answer(call: Call, build: impl FnOnce(&mut Response)) -> Answer {
-    let (method, version) = (call.request.method().clone(), call.request.version());
-    let mut response = Response::new();
-    build(&mut response);
-    Answer {
-        response: response.finish(&method, version, call.route.name),
-        tasks: None,
+impl Door {
+    pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
+        match self {
+            Self::Server(peer) => Some(peer),
+            Self::Service => None,
+        }
+    }
+
+    fn client(&self) -> Option<SocketAddr> {
+        self.peer()?.addr
     }
 }
 
-/// The response outlives a view that fails, panics, or is dropped: its tasks run in each case.
-struct Guard {
+/// A request, its response, and what both need. The response outlives a view that fails, panics,
+/// or is dropped: its tasks run in each case.
+pub(crate) struct Exchange {
+    request: Request,
     response: Response,
-    shared: Arc<Shared>,
-    /// The door around this app: whoever sends the response, and starts the tasks.
-    outer: Option<Background>,
+    pub(crate) shared: Arc<Shared>,
+    route: RouteInfo,
+    door: Door,
 }
 
-impl Guard {
-    fn finish(
-        mut self,
-        outcome: Result<Result<()>, Box<dyn Any + Send>>,
-        route: &RouteInfo,
-        method: &Method,
-        version: Version,
-    ) -> Answer {
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.response.answer_error(&error, route.name),
-            Err(panic) => self.response.answer_panic(&message(&*panic), route.name),
-        }
-        let tasks = self.response.take_tasks();
-        let tasks = if tasks.is_empty() {
-            None
-        } else {
-            self.wait(tasks)
-        };
-        let response = std::mem::take(&mut self.response);
-        Answer {
-            response: response.finish(method, version, route.name),
-            tasks,
-        }
-    }
-
-    fn wait(&self, tasks: Slot) -> Option<Waiting> {
-        match &self.outer {
-            None => Some(self.shared.runner.accept(tasks, None::<Arc<Group>>)),
-            Some(outer) => {
-                outer.append(tasks);
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let tasks = self.response.take_tasks();
-        if !tasks.is_empty()
-            && let Some(waiting) = self.wait(tasks)
-        {
-            waiting.start_all(Delivery::Aborted { bytes: 0 });
-        }
-    }
-}
-
-/// Polls to the end, and catches what a poll throws.
-async fn contain<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
-    poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => std::task::Poll::Ready(Err(panic)),
-        },
-    )
-    .await
-}
-
-impl Call {
+impl Exchange {
     pub(crate) fn new(
         request: http::Request<Body>,
         params: Params,
         shared: Arc<Shared>,
         route: RouteInfo,
-        client: Option<std::net::SocketAddr>,
+        door: Door,
     ) -> Self {
+        let request = Request::new(request, params, &shared, door.client());
         Self {
             request,
-            params,
+            response: Response::new(),
             shared,
             route,
-            client,
+            door,
+        }
+    }
+
+    /// Answers what no view answers.
+    pub(crate) fn answer(mut self, build: impl FnOnce(&mut Response)) -> Answer {
+        build(&mut self.response);
+        self.hand_over()
+    }
+
+    fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.response.answer_error(&error, self.route.name),
+            Err(panic) => self
+                .response
+                .answer_panic(&message(&*panic), self.route.name),
+        }
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Answer {
+        let (method, version) = (self.request.method(), self.request.version());
+        let mut response = self.response.finish(method, version, self.route.name);
+        if let Some(tasks) = self.take_tasks() {
+            match &self.door {
+                // There is nobody any more to send it to.
+                _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
+                Door::Service => response.body_mut().get_mut().keep(tasks),
+                Door::Server(peer) => {
+                    let on_done = move |delivery| tasks.start_all(delivery);
+                    peer.connection
+                        .track_wrapped(&mut response, version, on_done);
+                }
+            }
+        }
+        Ok(response)
+    }
+
+    /// Takes what the view has registered, unless a door around this app takes care of it.
+    fn take_tasks(&mut self) -> Option<Waiting> {
+        let tasks = self.response.take_tasks()?;
+        if let Some(outer) = self.request.extensions().get::<Background>() {
+            outer.append(tasks);
+            return None;
+        }
+        Some(self.shared.runner.accept(tasks, None))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(tasks) = self.take_tasks() {
+            tasks.start_all(Delivery::Aborted { bytes: 0 });
+        }
+    }
+}
+
+/// Calls a view.
+///
+/// One allocation holds the exchange and the running view, which borrows from it: they stay where
+/// they were built.
+pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, mut exchange: Exchange) -> Running {
+    Box::pin(async move {
+        let exchange = &mut exchange;
+        let view = view.run(&mut exchange.request, &mut exchange.response);
+        let outcome = Contain { view }.await;
+        exchange.finish(outcome)
+    })
+}
+
+pin_project! {
+    /// A view whose panics are caught.
+    struct Contain<F> {
+        #[pin]
+        view: F,
+    }
+}
+
+impl<F: Future> Future for Contain<F> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let view = self.project().view;
+        match catch_unwind(AssertUnwindSafe(|| view.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
         }
     }
 }

@@ -126,7 +126,6 @@ impl Exchange {
         response: http::Response<B>,
     ) -> http::Response<SentBody<B>> {
         let slot = self.background.take();
-        let is_streamed = response.body().size_hint().exact().is_none();
         let mut response = if slot.is_empty() {
             response.map(SentBody::untracked)
         } else {
@@ -134,9 +133,8 @@ impl Exchange {
             let on_done = move |delivery| tasks.start_all(delivery);
             self.peer.connection.track(response, self.version, on_done)
         };
-        let busy = self.busy.take();
-        if is_streamed && let Some(busy) = busy {
-            response.body_mut().keep_busy(busy);
+        if let Some(busy) = self.busy.take() {
+            response.body_mut().keep_busy_while_streamed(busy);
         }
         response
     }

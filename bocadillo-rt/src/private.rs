@@ -17,7 +17,7 @@ where
     T: Outcome,
     F: Future<Output = T> + Send + 'static,
 {
-    Task::new(future).name(name)
+    Task::named(name, future)
 }
 
 /// The caller's place.

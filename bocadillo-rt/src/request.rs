@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    app::State,
+    app::Shared,
     body::Body,
     detach,
     error::{Error, HttpError, Result},
@@ -41,9 +41,9 @@ use crate::{
 pub struct Request {
     inner: http::Request<Body>,
     params: Params,
-    state: Arc<State>,
+    /// None in unit tests.
+    shared: Option<Arc<Shared>>,
     client: Option<SocketAddr>,
-    body_limit: usize,
     /// What `body` has read, since it can be read only once.
     read: Option<Bytes>,
 }
@@ -55,18 +55,23 @@ impl Request {
     pub(crate) fn new(
         inner: http::Request<Body>,
         params: Params,
-        state: Arc<State>,
+        shared: &Arc<Shared>,
         client: Option<SocketAddr>,
-        body_limit: usize,
     ) -> Self {
+        let shared = Some(Arc::clone(shared));
         Self {
             inner,
             params,
-            state,
+            shared,
             client,
-            body_limit,
             read: None,
         }
+    }
+
+    fn body_limit(&self) -> usize {
+        self.shared
+            .as_ref()
+            .map_or(BODY_LIMIT, |shared| shared.body_limit)
     }
 
     /// Returns the method.
@@ -141,7 +146,8 @@ impl Request {
     ///
     /// An error that says so, a 500, if [`App::state`](crate::App::state) was not given one.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T> {
-        self.state.get().ok_or_else(|| {
+        let state = self.shared.as_ref().and_then(|shared| shared.state.get());
+        state.ok_or_else(|| {
             let name = type_name::<T>();
             Error::msg(format!(
                 "the app has no state of type `{name}`; add it by `App::state`"
@@ -177,7 +183,7 @@ impl Request {
     }
 
     async fn read_body(&mut self) -> Result<Bytes> {
-        let limit = self.body_limit;
+        let limit = self.body_limit();
         if self.inner.body().size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
@@ -255,7 +261,14 @@ impl Request {
 /// A request without an app, for unit tests of views: no path parameters, no state.
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
-        Self::new(request, Params::default(), Arc::default(), None, BODY_LIMIT)
+        let params = Params::default();
+        Self {
+            inner: request,
+            params,
+            shared: None,
+            client: None,
+            read: None,
+        }
     }
 }
 

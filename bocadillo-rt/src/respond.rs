@@ -8,8 +8,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Version;
-
 use crate::{
     app::Shared,
     body::Body,
@@ -29,17 +27,21 @@ pub(crate) enum Begun {
 
 impl Begun {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        let answer = match self {
-            Self::Running(view) => ready!(view.as_mut().poll(cx)),
+        match self {
+            Self::Running(view) => {
+                let answer = view.as_mut().poll(cx);
+                if answer.is_ready() {
+                    *self = Self::Done;
+                }
+                answer
+            }
             Self::Answered(_) => match std::mem::replace(self, Self::Done) {
-                Self::Answered(answer) => answer,
-                Self::Running(_) | Self::Done => return Poll::Pending,
+                Self::Answered(answer) => Poll::Ready(answer),
+                Self::Running(_) | Self::Done => Poll::Pending,
             },
-            // hyper does not poll again.
-            Self::Done => return Poll::Pending,
-        };
-        *self = Self::Done;
-        Poll::Ready(answer)
+            // A future that has ended is not polled again.
+            Self::Done => Poll::Pending,
+        }
     }
 
     /// The view that has not ended.
@@ -56,47 +58,32 @@ pub(crate) struct Respond {
     begun: Begun,
     peer: Arc<Peer>,
     shared: Arc<Shared>,
-    version: Version,
     busy: Option<Busy>,
 }
 
 impl Respond {
-    pub(crate) fn new(
-        begun: Begun,
-        peer: Arc<Peer>,
-        shared: Arc<Shared>,
-        version: Version,
-    ) -> Self {
-        let busy = Some(peer.connection.busy(version));
+    pub(crate) fn new(begun: Begun, peer: Arc<Peer>, shared: Arc<Shared>, busy: Busy) -> Self {
         Self {
             begun,
             peer,
             shared,
-            version,
-            busy,
+            busy: Some(busy),
         }
     }
 }
 
 impl Future for Respond {
-    type Output = Result<http::Response<SentBody<Body>>, Infallible>;
+    type Output = Answer;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = self.get_mut();
-        let Answer { response, tasks } = ready!(this.begun.poll(cx));
-        let is_streamed = response.body().known_len().is_none();
-        let mut response = match tasks {
-            None => response.map(SentBody::untracked),
-            Some(tasks) => {
-                let on_done = move |delivery| tasks.start_all(delivery);
-                this.peer.connection.track(response, this.version, on_done)
-            }
-        };
-        let busy = this.busy.take();
-        if is_streamed && let Some(busy) = busy {
-            response.body_mut().keep_busy(busy);
+        let mut answer = this.begun.poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut answer
+            && let Some(busy) = this.busy.take()
+        {
+            response.body_mut().keep_busy_while_streamed(busy);
         }
-        Poll::Ready(Ok(response))
+        answer
     }
 }
 
@@ -124,14 +111,9 @@ impl Future for ServiceFuture {
     type Output = Result<http::Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Answer {
-            mut response,
-            tasks,
-        } = ready!(self.get_mut().begun.poll(cx));
-        if let Some(tasks) = tasks {
-            response.body_mut().keep(tasks);
-        }
-        Poll::Ready(Ok(response))
+        let response = ready!(self.get_mut().begun.poll(cx))?;
+        // Nobody tracks it here: the wrapper is only what a server of ours would need.
+        Poll::Ready(Ok(response.map(SentBody::into_inner)))
     }
 }
 

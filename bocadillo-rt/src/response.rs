@@ -8,12 +8,14 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
 };
+use http_body::Body as _;
 use serde::Serialize;
 
 use crate::{
     background::{IntoTask, Slot},
     body::Body,
     error::{BoxError, Error, HttpError, Title},
+    sent::SentBody,
 };
 
 // Constants, so that their bytes are checked by the compiler and not for each response.
@@ -42,7 +44,7 @@ const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// }
 /// ```
 pub struct Response {
-    inner: http::Response<Body>,
+    inner: http::Response<SentBody<Body>>,
     tasks: Slot,
     /// Why the response cannot be sent as it is.
     fault: Option<String>,
@@ -52,7 +54,7 @@ impl Response {
     /// Creates an empty response with status 200.
     #[must_use]
     pub fn new() -> Self {
-        let inner = http::Response::new(Body::empty());
+        let inner = empty();
         Self {
             inner,
             tasks: Slot::default(),
@@ -138,7 +140,7 @@ impl Response {
 
     /// Makes any body the content; its content type is yours to set.
     pub fn body(&mut self, body: Body) {
-        *self.inner.body_mut() = body;
+        *self.inner.body_mut() = SentBody::untracked(body);
     }
 
     /// Sends the client elsewhere, by a 302.
@@ -183,7 +185,7 @@ impl Response {
 
     fn content(&mut self, content_type: HeaderValue, body: Body) {
         self.inner.headers_mut().insert(CONTENT_TYPE, content_type);
-        *self.inner.body_mut() = body;
+        *self.inner.body_mut() = SentBody::untracked(body);
     }
 
     #[cold]
@@ -226,17 +228,17 @@ impl Response {
         self.header(ALLOW, methods);
     }
 
-    pub(crate) fn take_tasks(&mut self) -> Slot {
-        std::mem::take(&mut self.tasks)
+    pub(crate) fn take_tasks(&mut self) -> Option<Slot> {
+        (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
     }
 
-    /// Makes what HTTP allows of what the view built.
+    /// Makes what HTTP allows of what the view built, and takes it.
     pub(crate) fn finish(
-        mut self,
+        &mut self,
         method: &Method,
         version: Version,
         view: &str,
-    ) -> http::Response<Body> {
+    ) -> http::Response<SentBody<Body>> {
         self.check_length();
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault, "response cannot be sent");
@@ -251,12 +253,12 @@ impl Response {
         } else if version == Version::HTTP_2 {
             self.finish_http2(method);
         }
-        self.inner
+        std::mem::replace(&mut self.inner, empty())
     }
 
     /// On HTTP/1 hyper does both of this itself.
     fn finish_http2(&mut self, method: &Method) {
-        let Some(length) = self.inner.body().known_len() else {
+        let Some(length) = self.inner.body().size_hint().exact() else {
             if method == Method::HEAD {
                 self.strip(&[]);
             }
@@ -273,7 +275,7 @@ impl Response {
     }
 
     fn strip(&mut self, headers: &[HeaderName]) {
-        *self.inner.body_mut() = Body::empty();
+        *self.inner.body_mut() = SentBody::untracked(Body::empty());
         for header in headers {
             self.inner.headers_mut().remove(header);
         }
@@ -288,11 +290,15 @@ impl Response {
             .to_str()
             .ok()
             .and_then(|length| length.parse().ok());
-        let known = self.inner.body().known_len();
+        let known = self.inner.body().size_hint().exact();
         if known.is_some_and(|known| declared != Some(known)) || declared.is_none() {
             self.fail("header `content-length` disagrees with the content; leave it out");
         }
     }
+}
+
+fn empty() -> http::Response<SentBody<Body>> {
+    http::Response::new(SentBody::untracked(Body::empty()))
 }
 
 impl Default for Response {

@@ -1,22 +1,10 @@
 //! Which view answers.
 
-use std::{
-    borrow::Cow, collections::HashMap, fmt, net::SocketAddr, ops::Range, panic::Location,
-    str::FromStr, sync::Arc,
-};
+use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc};
 
 use http::Method;
 
-use crate::{app::Shared, body::Body, exchange::Running};
-
-/// What a view is called with.
-pub(crate) struct Call {
-    pub(crate) request: http::Request<Body>,
-    pub(crate) params: Params,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) route: RouteInfo,
-    pub(crate) client: Option<SocketAddr>,
-}
+use crate::exchange::{Exchange, Running};
 
 /// What logs and reports name.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +12,7 @@ pub(crate) struct RouteInfo {
     pub(crate) name: &'static str,
 }
 
-pub(crate) type Endpoint = Box<dyn Fn(Call) -> Running + Send + Sync>;
+pub(crate) type Endpoint = Box<dyn Fn(Exchange) -> Running + Send + Sync>;
 
 /// One registration on an app.
 pub(crate) struct Route {
@@ -49,7 +37,8 @@ pub(crate) struct Router {
     routes: Vec<Route>,
     views: Vec<Views>,
     /// Paths without parameters: most requests, and the cheaper look-up.
-    exact: HashMap<String, usize>,
+    /// Sorted.
+    exact: Vec<(String, usize)>,
     patterns: matchit::Router<usize>,
 }
 
@@ -115,7 +104,8 @@ impl Router {
         let at = self.views.len();
         let (pattern, names) = pattern(&route.path);
         if names.is_empty() {
-            self.exact.insert(route.path.clone(), at);
+            let place = self.exact.partition_point(|(path, _)| *path < route.path);
+            self.exact.insert(place, (route.path.clone(), at));
         } else {
             self.patterns
                 .insert(pattern, at)
@@ -150,9 +140,12 @@ impl Router {
     }
 
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let (views, params) = match self.exact.get(path) {
-            Some(&at) => (&self.views[at], Params::default()),
-            None => {
+        let exact = self
+            .exact
+            .binary_search_by(|(known, _)| known.as_str().cmp(path));
+        let (views, params) = match exact {
+            Ok(at) => (&self.views[self.exact[at].1], Params::default()),
+            Err(_) => {
                 let Ok(found) = self.patterns.at(path) else {
                     return Found::Nothing;
                 };

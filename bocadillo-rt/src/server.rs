@@ -14,6 +14,7 @@ use crate::{
     body::Body,
     detach::Count,
     error::{BoxError, Result},
+    exchange::Door,
     foreign::Foreign,
     limits::Limits,
     listener::Listener,
@@ -160,14 +161,14 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
         let version = request.version();
-        let begun = self
-            .shared
-            .begin(request.map(Body::incoming), self.peer.addr);
+        let busy = self.peer.connection.busy(version);
+        let door = Door::Server(Arc::clone(&self.peer));
+        let begun = self.shared.begin(request.map(Body::incoming), door);
         Respond::new(
             begun,
             Arc::clone(&self.peer),
             Arc::clone(&self.shared),
-            version,
+            busy,
         )
     }
 }

@@ -37,8 +37,9 @@ pub fn try_current() -> Option<Context> {
 
 /// A running task: its name, its response, and what it leaves behind.
 #[derive(Clone)]
-pub struct Context(Arc<Shared>);
+pub struct Context(Shared);
 
+#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) name: Cow<'static, str>,
@@ -50,7 +51,7 @@ pub(super) struct Shared {
 
 impl Context {
     pub(super) fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
+        Self(shared)
     }
 
     /// Returns the task's number: unique within the process.
@@ -85,7 +86,7 @@ impl Context {
             group,
             delivery,
             ..
-        } = &*self.0;
+        } = &self.0;
         runner.start_one(task.into_task(), *delivery, group.clone());
     }
 
@@ -94,19 +95,24 @@ impl Context {
     }
 
     /// Calls `poll` with this as the current context.
-    pub(super) fn enter<R>(&self, poll: impl FnOnce() -> R) -> R {
-        let outer = CURRENT.replace(Some(self.clone()));
-        let _restore = Restore(outer);
+    ///
+    /// It is moved there and back: no allocation, no reference count.
+    pub(super) fn enter<R>(slot: &mut Option<Self>, poll: impl FnOnce() -> R) -> R {
+        let outer = CURRENT.replace(slot.take());
+        let _restore = Restore { slot, outer };
         poll()
     }
 }
 
-/// Restores the outer context when the poll returns or unwinds.
-struct Restore(Option<Context>);
+/// Restores both when the poll returns or unwinds.
+struct Restore<'a> {
+    slot: &'a mut Option<Context>,
+    outer: Option<Context>,
+}
 
-impl Drop for Restore {
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        *self.slot = CURRENT.replace(self.outer.take());
     }
 }
 

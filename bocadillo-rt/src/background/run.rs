@@ -27,10 +27,8 @@ impl Future for Run {
 
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let Some(context) = &this.counted.0 else {
-            return Poll::Ready(());
-        };
-        let poll = || context.enter(|| this.future.as_mut().poll(cx));
+        let context = &mut this.counted.0;
+        let poll = || Context::enter(context, || this.future.as_mut().poll(cx));
         let (outcome, error) = match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(polled) => match ready!(polled) {
                 Ok(()) => (State::Completed, None),

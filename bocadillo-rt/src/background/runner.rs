@@ -98,17 +98,16 @@ impl Runner {
     /// Takes what a view has registered: from now on it is waiting for its response.
     pub(crate) fn accept(&self, slot: Slot, group: Option<Arc<Group>>) -> Waiting {
         let counters = &self.inner.counters;
-        let all = slot.tasks.len() + slot.replaced.len() + slot.refused.len();
+        let all = slot.len() + slot.replaced + slot.refused;
         counters.registered.fetch_add(all as u64, Relaxed);
-        counters.waiting.fetch_add(slot.tasks.len(), Relaxed);
-        counters
-            .replaced
-            .fetch_add(slot.replaced.len() as u64, Relaxed);
-        counters
-            .refused
-            .fetch_add(slot.refused.len() as u64, Relaxed);
+        counters.waiting.fetch_add(slot.len(), Relaxed);
+        if slot.replaced + slot.refused > 0 {
+            counters.replaced.fetch_add(slot.replaced as u64, Relaxed);
+            counters.refused.fetch_add(slot.refused as u64, Relaxed);
+        }
         Waiting {
-            tasks: slot.tasks,
+            first: slot.first,
+            more: slot.more,
             runner: self.clone(),
             group,
         }
@@ -116,9 +115,7 @@ impl Runner {
 
     /// Starts a follow-up.
     pub(super) fn start_one(&self, task: Task, delivery: Delivery, group: Option<Arc<Group>>) {
-        let mut slot = Slot::default();
-        slot.tasks.push(task);
-        self.accept(slot, group).start_all(delivery);
+        self.accept(task.into(), group).start_all(delivery);
     }
 
     fn start(&self, task: Task, delivery: Delivery, group: Option<Arc<Group>>) {
@@ -182,7 +179,8 @@ fn log_failure(context: &Context, outcome: State, error: &str) {
 /// Tasks that wait for their response. Dropping it starts them all the same: a task is never lost.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    tasks: Vec<Task>,
+    first: Option<Task>,
+    more: Vec<Task>,
     runner: Runner,
     group: Option<Arc<Group>>,
 }
@@ -194,7 +192,10 @@ impl Waiting {
     }
 
     fn start_rest(&mut self, delivery: Delivery) {
-        for task in std::mem::take(&mut self.tasks) {
+        if let Some(task) = self.first.take() {
+            self.runner.start(task, delivery, self.group.clone());
+        }
+        for task in self.more.drain(..) {
             self.runner.start(task, delivery, self.group.clone());
         }
         if let Some(group) = self.group.take() {

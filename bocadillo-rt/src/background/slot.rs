@@ -6,17 +6,21 @@ use super::Task;
 const MAX_TASKS: usize = 64;
 
 /// The tasks registered on one response.
+///
+/// Most responses have none, most others one: neither allocates.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    pub(super) tasks: Vec<Task>,
-    pub(super) replaced: Vec<Task>,
-    pub(super) refused: Vec<Task>,
+    pub(super) first: Option<Task>,
+    pub(super) more: Vec<Task>,
+    /// How many were registered and are not here.
+    pub(super) replaced: usize,
+    pub(super) refused: usize,
 }
 
 impl Slot {
     /// Registers a task in place of all before it.
     pub(crate) fn replace(&mut self, task: Task) {
-        for old in &self.tasks {
+        for old in self.first.take().into_iter().chain(self.more.drain(..)) {
             tracing::debug!(
                 task = &*old.name,
                 location = %old.location,
@@ -24,34 +28,51 @@ impl Slot {
                 by_location = %task.location,
                 "background task replaced by a later one; use `add_background` to keep both"
             );
+            self.replaced += 1;
         }
-        self.replaced.append(&mut self.tasks);
         self.add(task);
     }
 
     /// Registers a task beside those before it.
     pub(crate) fn add(&mut self, task: Task) {
-        let registered = self.tasks.len() + self.replaced.len() + self.refused.len();
-        if registered >= MAX_TASKS {
+        if self.len() + self.replaced + self.refused >= MAX_TASKS {
             tracing::warn!(
                 task = &*task.name,
                 location = %task.location,
                 "background task refused: {MAX_TASKS} were registered on this response already"
             );
-            self.refused.push(task);
+            self.refused += 1;
+        } else if self.first.is_none() {
+            self.first = Some(task);
         } else {
-            self.tasks.push(task);
+            self.more.push(task);
         }
     }
 
+    /// How many tasks there are to run.
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.replaced.is_empty() && self.refused.is_empty()
+        self.first.is_none() && self.replaced == 0 && self.refused == 0
     }
 
     /// Registers what another slot holds beside what this one does.
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.tasks.append(&mut other.tasks);
-        self.replaced.append(&mut other.replaced);
-        self.refused.append(&mut other.refused);
+    pub(crate) fn append(&mut self, other: Self) {
+        self.replaced += other.replaced;
+        self.refused += other.refused;
+        for task in other.first.into_iter().chain(other.more) {
+            self.add(task);
+        }
+    }
+}
+
+impl From<Task> for Slot {
+    fn from(task: Task) -> Self {
+        Self {
+            first: Some(task),
+            ..Self::default()
+        }
     }
 }

@@ -35,7 +35,15 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        let name = name_of::<F>();
+        Self::named(name_of::<F>(), future)
+    }
+
+    #[track_caller]
+    pub(crate) fn named<F>(name: &'static str, future: F) -> Self
+    where
+        F: Future + Send + 'static,
+        F::Output: Outcome,
+    {
         let future = Box::pin(async move { future.await.into_result() });
         Self {
             name: Cow::Borrowed(name),
@@ -75,12 +83,21 @@ impl Task {
 /// The function that the future comes from; `async` blocks are named by the function around them.
 fn name_of<F>() -> &'static str {
     let mut name = std::any::type_name::<F>();
-    while let Some(rest) = name.strip_suffix("::{{closure}}") {
-        name = rest;
+    while let Some(outer) = name.strip_suffix("::{{closure}}") {
+        name = outer;
     }
+    // By bytes: a search for a string would cost more than the rest of the registration.
+    let bytes = name.as_bytes();
     // Without generic arguments, whose paths would be taken for the function's.
-    let path = name.split('<').next().unwrap_or(name);
-    path.rsplit("::").next().unwrap_or(path)
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == b'<')
+        .unwrap_or(bytes.len());
+    let begin = bytes[..end]
+        .iter()
+        .rposition(|&byte| byte == b':')
+        .map_or(0, |at| at + 1);
+    &name[begin..end]
 }
 
 impl fmt::Debug for Task {

@@ -65,23 +65,32 @@ impl<B> SentBody<B> {
         }
     }
 
-    pub(super) fn tracked(inner: B, ticket: Arc<Ticket>, token: Option<Token>) -> Self {
+    /// Tracks a body that was wrapped before.
+    pub(super) fn track(&mut self, ticket: Arc<Ticket>, token: Option<Token>) {
         let end = if token.is_some() {
             End::Open
         } else {
             End::Done
         };
-        let tracking = Some(Tracking { ticket, token, end });
-        Self {
-            inner,
-            tracking,
-            busy: None,
-        }
+        self.tracking = Some(Tracking { ticket, token, end });
     }
 
-    /// Keeps the connection from being idle as long as the body lives.
-    pub(crate) fn keep_busy(&mut self, busy: Busy) {
-        self.busy = Some(busy);
+    pub(crate) fn get_mut(&mut self) -> &mut B {
+        &mut self.inner
+    }
+
+    /// Returns the body within, which then nobody tracks.
+    pub(crate) fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B: Body> SentBody<B> {
+    /// Keeps the connection from being idle as long as the body lives, if its length is unknown.
+    pub(crate) fn keep_busy_while_streamed(&mut self, busy: Busy) {
+        if self.inner.size_hint().exact().is_none() {
+            self.busy = Some(busy);
+        }
     }
 }
 

@@ -59,26 +59,35 @@ impl Connection {
         version: Version,
         on_done: impl FnOnce(Delivery) + Send + 'static,
     ) -> Response<SentBody<B>> {
+        let mut response = response.map(SentBody::untracked);
+        self.track_wrapped(&mut response, version, on_done);
+        response
+    }
+
+    /// As [`track`](Self::track), where the body is wrapped already.
+    pub(crate) fn track_wrapped<B: Body>(
+        &self,
+        response: &mut Response<SentBody<B>>,
+        version: Version,
+        on_done: impl FnOnce(Delivery) + Send + 'static,
+    ) {
         let protocol = match version {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
         };
         let ticket = Ticket::new(Arc::clone(&self.hub), protocol);
-        let token = Token::new(Arc::clone(&ticket));
+        let mut token = Some(Token::new(Arc::clone(&ticket)));
         self.hub.add(Arc::clone(&ticket), Box::new(on_done));
-        let (mut head, body) = response.into_parts();
-        let token = match protocol {
-            Protocol::Http1 => Some(token),
-            Protocol::Http2 => {
-                stream::attach(&ticket);
-                if body.is_end_stream() {
-                    carry(&mut head.headers, token).err()
-                } else {
-                    Some(token)
-                }
+        if protocol == Protocol::Http2 {
+            stream::attach(&ticket);
+            // It has no frame of its own to travel in.
+            if response.body().is_end_stream()
+                && let Some(homeless) = token.take()
+            {
+                token = carry(response.headers_mut(), homeless).err();
             }
-        };
-        Response::from_parts(head, SentBody::tracked(body, ticket, token))
+        }
+        response.body_mut().track(ticket, token);
     }
 
     /// Polls hyper's connection through the returned future.

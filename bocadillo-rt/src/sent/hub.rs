@@ -122,7 +122,19 @@ impl Hub {
             return;
         }
         self.marked.store(false, SeqCst);
-        let sent = lock(&self.list).take(MARKED);
+        let mut list = lock(&self.list);
+        // On HTTP/1 it is mostly the only one: its place in the list is used again.
+        if let [live] = &*list.live {
+            let is_marked = live.ticket.state.load(SeqCst) == MARKED;
+            let only = if is_marked { list.live.pop() } else { None };
+            drop(list);
+            if let Some(live) = only {
+                (live.on_done)(Delivery::Sent);
+            }
+            return;
+        }
+        let sent = list.take(MARKED);
+        drop(list);
         for live in sent {
             (live.on_done)(Delivery::Sent);
         }
@@ -169,10 +181,6 @@ impl Hub {
 impl List {
     fn take(&mut self, state: u8) -> Vec<Live> {
         let is_wanted = |live: &Live| live.ticket.state.load(SeqCst) == state;
-        // On HTTP/1 the whole list is what was just marked.
-        if self.live.iter().all(is_wanted) {
-            return mem::take(&mut self.live);
-        }
         let (wanted, rest) = mem::take(&mut self.live).into_iter().partition(is_wanted);
         self.live = rest;
         wanted

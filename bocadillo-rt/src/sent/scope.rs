@@ -55,7 +55,8 @@ impl Drop for Leave {
     fn drop(&mut self) {
         let reports = SCOPE.with_borrow_mut(|scope| {
             scope.depth -= 1;
-            if scope.depth == 0 {
+            let is_due = scope.depth == 0 && !scope.reports.is_empty();
+            if is_due {
                 mem::take(&mut scope.reports)
             } else {
                 Vec::new()

@@ -34,6 +34,9 @@ impl Wire {
     /// Looks at what a write offers; returns how many of the frames in it that were not offered
     /// before end their stream.
     pub(super) fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) -> usize {
+        if self.protocol == Spoken::Http1 {
+            return 0;
+        }
         let mut position = self.accepted;
         let mut ends = 0;
         for chunk in chunks {
