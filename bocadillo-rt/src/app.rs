@@ -19,12 +19,14 @@ use crate::{
     body::Body,
     detach::Detached,
     error::{Error, HttpError, Result},
-    exchange::{self, Door, Exchange},
+    exchange::{self, Exchange},
+    host::Host,
     limits::Limits,
     listener::Listener,
     respond::{Begun, ServiceFuture},
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
     routing::{Found, Params, Route, RouteInfo, Router},
+    sent::Busy,
     server,
     view::View,
 };
@@ -223,10 +225,14 @@ impl App {
 
 impl Shared {
     /// Calls the view that answers.
-    pub(crate) fn begin(self: &Arc<Self>, request: http::Request<Body>, door: Door) -> Begun {
+    pub(crate) fn begin(
+        &self,
+        request: http::Request<Body>,
+        host: Host,
+        busy: Option<Busy>,
+    ) -> Begun {
         let found = self.router.find(request.method(), request.uri().path());
-        let exchange =
-            |params, route| Exchange::new(request, params, Arc::clone(self), route, door);
+        let exchange = |params, route| Exchange::new(request, params, route, host, busy);
         match found {
             Found::View(route, params) => {
                 Begun::Running((route.endpoint)(exchange(params, route.info)))
@@ -236,12 +242,12 @@ impl Shared {
                     response.answer_http(&HttpError::new(405));
                     response.allow(allow);
                 });
-                Begun::Answered(answer)
+                Begun::Answered(Box::new(answer))
             }
             Found::Nothing => {
                 let answer = exchange(Params::default(), NO_VIEW)
                     .answer(|response| response.answer_http(&HttpError::new(404)));
-                Begun::Answered(answer)
+                Begun::Answered(Box::new(answer))
             }
         }
     }
@@ -265,7 +271,7 @@ impl Service<http::Request<Body>> for App {
 
     fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
         let shared = self.shared();
-        let begun = shared.begin(request, Door::Service);
+        let begun = shared.begin(request, Host::Service(Arc::clone(shared)), None);
         ServiceFuture::new(begun, Arc::clone(shared))
     }
 }

@@ -20,7 +20,7 @@ pub struct Body {
     kind: Kind,
     /// Tasks of an app whose response goes to a server that is not ours. Dropped with the body,
     /// that is, when it was handed to the transport.
-    tasks: Option<Handed>,
+    tasks: Option<Box<Handed>>,
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl Body {
 
     /// Keeps tasks until the body was handed to a transport.
     pub(crate) fn keep(&mut self, tasks: Waiting) {
-        self.tasks = Some(Handed(Some(tasks)));
+        self.tasks = Some(Box::new(Handed(Some(tasks))));
     }
 
     /// Whether a request's end was really seen, which hyper does not tell from an early reset of an

@@ -22,8 +22,8 @@ use tokio::runtime::Handle;
 use crate::{
     app::Shared,
     exchange::{Answer, Running},
+    host::Host,
     limits::Limits,
-    server::Peer,
 };
 
 thread_local! {
@@ -72,11 +72,11 @@ impl Detached {
 }
 
 /// Lets a view run on without its client, within the limits.
-pub(crate) fn detach(view: Running, shared: &Arc<Shared>, peer: Option<&Arc<Peer>>) {
+pub(crate) fn detach(view: Running, host: Host) {
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
-    let Some(permit) = Permit::take(shared, peer) else {
+    let Some(permit) = Permit::take(host) else {
         tracing::debug!("view dropped: its client has left, and too many views are detached");
         return;
     };
@@ -117,12 +117,14 @@ impl Drop for Restore {
 /// One detached view, counted.
 struct Permit {
     shared: Arc<Shared>,
-    peer: Option<Arc<Peer>>,
+    host: Host,
 }
 
 impl Permit {
-    fn take(shared: &Arc<Shared>, peer: Option<&Arc<Peer>>) -> Option<Self> {
+    fn take(host: Host) -> Option<Self> {
+        let shared = Arc::clone(host.shared()?);
         let detached = &shared.detached;
+        let peer = host.peer();
         if peer.is_some_and(|peer| !peer.detached.try_add(detached.limit_per_connection)) {
             return None;
         }
@@ -132,17 +134,14 @@ impl Permit {
             }
             return None;
         }
-        Some(Self {
-            shared: Arc::clone(shared),
-            peer: peer.cloned(),
-        })
+        Some(Self { shared, host })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.detached.running.remove();
-        if let Some(peer) = &self.peer {
+        if let Some(peer) = self.host.peer() {
             peer.detached.remove();
         }
     }

@@ -3,27 +3,24 @@
 use std::{
     any::Any,
     convert::Infallible,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 
 use crate::{
-    app::Shared,
     background::{Background, Waiting, message},
     body::Body,
     detach,
     error::Result,
+    host::Host,
     request::Request,
     response::Response,
     route_fn::Runs,
     routing::{Params, RouteInfo},
-    sent::{Delivery, SentBody},
-    server::Peer,
+    sent::{Busy, Delivery, SentBody},
 };
 
 /// What hyper is given: its own type, so that nobody need move it.
@@ -31,52 +28,29 @@ pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Who sends the response.
-pub(crate) enum Door {
-    /// Our own server.
-    Server(Arc<Peer>),
-    /// Some other server: the app is a tower service in it.
-    Service,
-}
-
-impl Door {
-    pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
-        match self {
-            Self::Server(peer) => Some(peer),
-            Self::Service => None,
-        }
-    }
-
-    fn client(&self) -> Option<SocketAddr> {
-        self.peer()?.addr
-    }
-}
-
 /// A request, its response, and what both need. The response outlives a view that fails, panics,
 /// or is dropped: its tasks run in each case.
 pub(crate) struct Exchange {
     request: Request,
     response: Response,
-    pub(crate) shared: Arc<Shared>,
     route: RouteInfo,
-    door: Door,
+    busy: Option<Busy>,
 }
 
 impl Exchange {
     pub(crate) fn new(
         request: http::Request<Body>,
         params: Params,
-        shared: Arc<Shared>,
         route: RouteInfo,
-        door: Door,
+        host: Host,
+        busy: Option<Busy>,
     ) -> Self {
-        let request = Request::new(request, params, &shared, door.client());
+        let request = Request::new(request, params, host);
         Self {
             request,
             response: Response::new(),
-            shared,
             route,
-            door,
+            busy,
         }
     }
 
@@ -100,16 +74,19 @@ impl Exchange {
     fn hand_over(&mut self) -> Answer {
         let (method, version) = (self.request.method(), self.request.version());
         let mut response = self.response.finish(method, version, self.route.name);
+        if let Some(busy) = self.busy.take() {
+            response.body_mut().keep_busy_while_streamed(busy);
+        }
         if let Some(tasks) = self.take_tasks() {
-            match &self.door {
+            match self.request.host() {
                 // There is nobody any more to send it to.
                 _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
-                Door::Service => response.body_mut().get_mut().keep(tasks),
-                Door::Server(peer) => {
+                Host::Server(peer) => {
                     let on_done = move |delivery| tasks.start_all(delivery);
                     peer.connection
                         .track_wrapped(&mut response, version, on_done);
                 }
+                Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(tasks),
             }
         }
         Ok(response)
@@ -122,7 +99,8 @@ impl Exchange {
             outer.append(tasks);
             return None;
         }
-        Some(self.shared.runner.accept(tasks, None))
+        let shared = self.request.host().shared()?;
+        Some(shared.runner.accept(tasks, None))
     }
 }
 

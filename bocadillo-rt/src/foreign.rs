@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -16,23 +15,22 @@ use tower_service::Service;
 use crate::{
     background::{Background, Runner},
     body::Body,
-    sent::{Busy, Delivery, SentBody},
-    server::Peer,
+    sent::{Busy, Connection, Delivery, SentBody},
 };
 
 /// The service, for one connection.
 pub(crate) struct Foreign<S> {
     service: S,
     runner: Runner,
-    peer: Arc<Peer>,
+    connection: Connection,
 }
 
 impl<S> Foreign<S> {
-    pub(crate) fn new(service: S, runner: Runner, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(service: S, runner: Runner, connection: Connection) -> Self {
         Self {
             service,
             runner,
-            peer,
+            connection,
         }
     }
 }
@@ -54,9 +52,9 @@ where
         let exchange = Exchange {
             background,
             runner: self.runner.clone(),
-            peer: Arc::clone(&self.peer),
+            connection: self.connection.clone(),
             version,
-            busy: Some(self.peer.connection.busy(version)),
+            busy: Some(self.connection.busy(version)),
         };
         let stage = Stage::Ready {
             service: self.service.clone(),
@@ -87,7 +85,7 @@ pin_project! {
 struct Exchange {
     background: Background,
     runner: Runner,
-    peer: Arc<Peer>,
+    connection: Connection,
     version: Version,
     busy: Option<Busy>,
 }
@@ -131,7 +129,7 @@ impl Exchange {
         } else {
             let tasks = self.runner.accept(slot, None);
             let on_done = move |delivery| tasks.start_all(delivery);
-            self.peer.connection.track(response, self.version, on_done)
+            self.connection.track(response, self.version, on_done)
         };
         if let Some(busy) = self.busy.take() {
             response.body_mut().keep_busy_while_streamed(busy);

@@ -19,6 +19,7 @@ mod detach;
 mod error;
 mod exchange;
 mod foreign;
+mod host;
 mod limits;
 mod listener;
 mod log;

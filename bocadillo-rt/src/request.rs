@@ -1,6 +1,6 @@
 //! What the client asks.
 
-use std::{any::type_name, fmt, net::SocketAddr, sync::Arc};
+use std::{any::type_name, fmt, net::SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
@@ -9,10 +9,10 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    app::Shared,
     body::Body,
     detach,
     error::{Error, HttpError, Result},
+    host::Host,
     routing::{FromParam, Params},
 };
 
@@ -41,9 +41,7 @@ use crate::{
 pub struct Request {
     inner: http::Request<Body>,
     params: Params,
-    /// None in unit tests.
-    shared: Option<Arc<Shared>>,
-    client: Option<SocketAddr>,
+    host: Host,
     /// What `body` has read, since it can be read only once.
     read: Option<Bytes>,
 }
@@ -52,25 +50,22 @@ pub struct Request {
 pub(crate) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 impl Request {
-    pub(crate) fn new(
-        inner: http::Request<Body>,
-        params: Params,
-        shared: &Arc<Shared>,
-        client: Option<SocketAddr>,
-    ) -> Self {
-        let shared = Some(Arc::clone(shared));
+    pub(crate) fn new(inner: http::Request<Body>, params: Params, host: Host) -> Self {
         Self {
             inner,
             params,
-            shared,
-            client,
+            host,
             read: None,
         }
     }
 
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
     fn body_limit(&self) -> usize {
-        self.shared
-            .as_ref()
+        self.host
+            .shared()
             .map_or(BODY_LIMIT, |shared| shared.body_limit)
     }
 
@@ -114,7 +109,7 @@ impl Request {
     /// Returns the address of the client's end of the connection, where there is one.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
-        self.client
+        self.host.peer()?.addr
     }
 
     /// Returns what middleware has left.
@@ -146,7 +141,7 @@ impl Request {
     ///
     /// An error that says so, a 500, if [`App::state`](crate::App::state) was not given one.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T> {
-        let state = self.shared.as_ref().and_then(|shared| shared.state.get());
+        let state = self.host.shared().and_then(|shared| shared.state.get());
         state.ok_or_else(|| {
             let name = type_name::<T>();
             Error::msg(format!(
@@ -261,14 +256,7 @@ impl Request {
 /// A request without an app, for unit tests of views: no path parameters, no state.
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
-        let params = Params::default();
-        Self {
-            inner: request,
-            params,
-            shared: None,
-            client: None,
-            read: None,
-        }
+        Self::new(request, Params::default(), Host::Nowhere)
     }
 }
 

@@ -13,14 +13,14 @@ use crate::{
     body::Body,
     detach,
     exchange::{Answer, Running},
-    sent::{Busy, SentBody},
-    server::Peer,
+    host::{Host, Peer},
+    sent::SentBody,
 };
 
 /// A view that was called, or what was answered without one.
 pub(crate) enum Begun {
     Running(Running),
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// It has answered.
     Done,
 }
@@ -36,7 +36,7 @@ impl Begun {
                 answer
             }
             Self::Answered(_) => match std::mem::replace(self, Self::Done) {
-                Self::Answered(answer) => Poll::Ready(answer),
+                Self::Answered(answer) => Poll::Ready(*answer),
                 Self::Running(_) | Self::Done => Poll::Pending,
             },
             // A future that has ended is not polled again.
@@ -57,18 +57,11 @@ impl Begun {
 pub(crate) struct Respond {
     begun: Begun,
     peer: Arc<Peer>,
-    shared: Arc<Shared>,
-    busy: Option<Busy>,
 }
 
 impl Respond {
-    pub(crate) fn new(begun: Begun, peer: Arc<Peer>, shared: Arc<Shared>, busy: Busy) -> Self {
-        Self {
-            begun,
-            peer,
-            shared,
-            busy: Some(busy),
-        }
+    pub(crate) fn new(begun: Begun, peer: Arc<Peer>) -> Self {
+        Self { begun, peer }
     }
 }
 
@@ -76,21 +69,14 @@ impl Future for Respond {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let this = self.get_mut();
-        let mut answer = this.begun.poll(cx);
-        if let Poll::Ready(Ok(response)) = &mut answer
-            && let Some(busy) = this.busy.take()
-        {
-            response.body_mut().keep_busy_while_streamed(busy);
-        }
-        answer
+        self.get_mut().begun.poll(cx)
     }
 }
 
 impl Drop for Respond {
     fn drop(&mut self) {
         if let Some(view) = self.begun.take_running() {
-            detach::detach(view, &self.shared, Some(&self.peer));
+            detach::detach(view, Host::Server(Arc::clone(&self.peer)));
         }
     }
 }
@@ -120,7 +106,7 @@ impl Future for ServiceFuture {
 impl Drop for ServiceFuture {
     fn drop(&mut self) {
         if let Some(view) = self.begun.take_running() {
-            detach::detach(view, &self.shared, None);
+            detach::detach(view, Host::Service(Arc::clone(&self.shared)));
         }
     }
 }

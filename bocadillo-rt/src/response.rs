@@ -47,7 +47,7 @@ pub struct Response {
     inner: http::Response<SentBody<Body>>,
     tasks: Slot,
     /// Why the response cannot be sent as it is.
-    fault: Option<String>,
+    fault: Option<Box<str>>,
 }
 
 impl Response {
@@ -189,7 +189,7 @@ impl Response {
     }
 
     #[cold]
-    fn fail(&mut self, fault: impl Into<String>) {
+    fn fail(&mut self, fault: impl Into<Box<str>>) {
         self.fault.get_or_insert(fault.into());
     }
 

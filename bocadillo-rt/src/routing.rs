@@ -204,10 +204,14 @@ fn pattern(path: &str) -> (String, Vec<String>) {
     (pattern, names)
 }
 
-/// The path parameters of a request: where they are in its path.
+/// The path parameters of a request. Most have none, which is one word.
 #[derive(Debug, Default)]
-pub(crate) struct Params {
-    names: Option<Arc<[String]>>,
+pub(crate) struct Params(Option<Box<Places>>);
+
+/// The names, and where in the path the values are.
+#[derive(Debug)]
+struct Places {
+    names: Arc<[String]>,
     ranges: Vec<Range<usize>>,
 }
 
@@ -219,10 +223,10 @@ impl Params {
             at..at + value.len()
         };
         let ranges = params.iter().map(|(_, value)| range(value)).collect();
-        Self {
-            names: Some(Arc::clone(names)),
+        Self(Some(Box::new(Places {
+            names: Arc::clone(names),
             ranges,
-        }
+        })))
     }
 
     /// Returns the decoded value, or why it cannot be decoded.
@@ -231,12 +235,9 @@ impl Params {
         path: &'a str,
         name: &str,
     ) -> Option<Result<Cow<'a, str>, &'static str>> {
-        let at = self
-            .names
-            .as_ref()?
-            .iter()
-            .position(|known| known == name)?;
-        let raw = path.get(self.ranges.get(at)?.clone())?;
+        let found = self.0.as_ref()?;
+        let at = found.names.iter().position(|known| known == name)?;
+        let raw = path.get(found.ranges.get(at)?.clone())?;
         Some(decode(raw))
     }
 }

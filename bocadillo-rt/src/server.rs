@@ -14,8 +14,8 @@ use crate::{
     body::Body,
     detach::Count,
     error::{BoxError, Result},
-    exchange::Door,
     foreign::Foreign,
+    host::{Host, Peer},
     limits::Limits,
     listener::Listener,
     log,
@@ -114,7 +114,7 @@ where
         } = self;
         runner.adopt_current();
         Box::pin(async move {
-            let serve = |peer| Foreign::new(service.clone(), runner.clone(), peer);
+            let serve = |connection, _| Foreign::new(service.clone(), runner.clone(), connection);
             run(listener, &limits, serve).await
         })
     }
@@ -133,26 +133,20 @@ pub(crate) async fn serve_app(
     shared: Arc<Shared>,
     limits: &Limits,
 ) -> Result<()> {
-    run(listener, limits, |peer| AppService {
-        peer,
-        shared: Arc::clone(&shared),
+    run(listener, limits, |connection, addr| {
+        let (shared, detached) = (Arc::clone(&shared), Count::default());
+        AppService(Arc::new(Peer {
+            connection,
+            addr,
+            detached,
+            shared,
+        }))
     })
     .await
 }
 
-/// The other end of a connection.
-pub(crate) struct Peer {
-    pub(crate) connection: Connection,
-    pub(crate) addr: Option<SocketAddr>,
-    /// Its views that run on without it.
-    pub(crate) detached: Count,
-}
-
 /// An app, for one connection.
-struct AppService {
-    peer: Arc<Peer>,
-    shared: Arc<Shared>,
-}
+struct AppService(Arc<Peer>);
 
 impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Response = http::Response<SentBody<Body>>;
@@ -161,15 +155,13 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
         let version = request.version();
-        let busy = self.peer.connection.busy(version);
-        let door = Door::Server(Arc::clone(&self.peer));
-        let begun = self.shared.begin(request.map(Body::incoming), door);
-        Respond::new(
-            begun,
-            Arc::clone(&self.peer),
-            Arc::clone(&self.shared),
-            busy,
-        )
+        let busy = self.0.connection.busy(version);
+        let host = Host::Server(Arc::clone(&self.0));
+        let begun = self
+            .0
+            .shared
+            .begin(request.map(Body::incoming), host, Some(busy));
+        Respond::new(begun, Arc::clone(&self.0))
     }
 }
 
@@ -177,7 +169,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 async fn run<L, S, B>(
     mut listener: L,
     limits: &Limits,
-    service: impl Fn(Arc<Peer>) -> S,
+    service: impl Fn(Connection, Option<SocketAddr>) -> S,
 ) -> Result<()>
 where
     L: Listener,
@@ -204,13 +196,8 @@ where
         let (io, addr) = accept(&mut listener).await;
         let (io, connection) = TrackedIo::new(io);
         watch.add(&connection);
-        let peer = Peer {
-            connection: connection.clone(),
-            addr,
-            detached: Count::default(),
-        };
-        let served =
-            builder.serve_connection_with_upgrades(TokioIo::new(io), service(Arc::new(peer)));
+        let service = service(connection.clone(), addr);
+        let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let driven = connection.drive(served.into_owned());
         tokio::spawn(async move {
             match driven.await {

@@ -98,16 +98,17 @@ impl Runner {
     /// Takes what a view has registered: from now on it is waiting for its response.
     pub(crate) fn accept(&self, slot: Slot, group: Option<Arc<Group>>) -> Waiting {
         let counters = &self.inner.counters;
-        let all = slot.len() + slot.replaced + slot.refused;
-        counters.registered.fetch_add(all as u64, Relaxed);
+        let (replaced, refused) = (u64::from(slot.replaced), u64::from(slot.refused));
+        counters
+            .registered
+            .fetch_add(slot.len() as u64 + replaced + refused, Relaxed);
         counters.waiting.fetch_add(slot.len(), Relaxed);
-        if slot.replaced + slot.refused > 0 {
-            counters.replaced.fetch_add(slot.replaced as u64, Relaxed);
-            counters.refused.fetch_add(slot.refused as u64, Relaxed);
+        if replaced + refused > 0 {
+            counters.replaced.fetch_add(replaced, Relaxed);
+            counters.refused.fetch_add(refused, Relaxed);
         }
         Waiting {
-            first: slot.first,
-            more: slot.more,
+            slot,
             runner: self.clone(),
             group,
         }
@@ -179,8 +180,7 @@ fn log_failure(context: &Context, outcome: State, error: &str) {
 /// Tasks that wait for their response. Dropping it starts them all the same: a task is never lost.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    first: Option<Task>,
-    more: Vec<Task>,
+    slot: Slot,
     runner: Runner,
     group: Option<Arc<Group>>,
 }
@@ -192,10 +192,7 @@ impl Waiting {
     }
 
     fn start_rest(&mut self, delivery: Delivery) {
-        if let Some(task) = self.first.take() {
-            self.runner.start(task, delivery, self.group.clone());
-        }
-        for task in self.more.drain(..) {
+        for task in std::mem::take(&mut self.slot).into_tasks() {
             self.runner.start(task, delivery, self.group.clone());
         }
         if let Some(group) = self.group.take() {

@@ -11,16 +11,22 @@ const MAX_TASKS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(super) first: Option<Task>,
-    pub(super) more: Vec<Task>,
+    /// Boxed, so that those without do not carry it about.
+    more: Option<Box<Vec<Task>>>,
     /// How many were registered and are not here.
-    pub(super) replaced: usize,
-    pub(super) refused: usize,
+    pub(super) replaced: u32,
+    pub(super) refused: u32,
 }
 
 impl Slot {
     /// Registers a task in place of all before it.
     pub(crate) fn replace(&mut self, task: Task) {
-        for old in self.first.take().into_iter().chain(self.more.drain(..)) {
+        for old in self
+            .first
+            .take()
+            .into_iter()
+            .chain(self.more.take().into_iter().flat_map(|more| *more))
+        {
             tracing::debug!(
                 task = &*old.name,
                 location = %old.location,
@@ -35,7 +41,7 @@ impl Slot {
 
     /// Registers a task beside those before it.
     pub(crate) fn add(&mut self, task: Task) {
-        if self.len() + self.replaced + self.refused >= MAX_TASKS {
+        if self.len() + (self.replaced + self.refused) as usize >= MAX_TASKS {
             tracing::warn!(
                 task = &*task.name,
                 location = %task.location,
@@ -45,13 +51,20 @@ impl Slot {
         } else if self.first.is_none() {
             self.first = Some(task);
         } else {
-            self.more.push(task);
+            self.more.get_or_insert_default().push(task);
         }
     }
 
     /// How many tasks there are to run.
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
+        usize::from(self.first.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+    }
+
+    /// The tasks to run, in the order of their registration.
+    pub(super) fn into_tasks(self) -> impl Iterator<Item = Task> {
+        self.first
+            .into_iter()
+            .chain(self.more.into_iter().flat_map(|more| *more))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -62,7 +75,7 @@ impl Slot {
     pub(crate) fn append(&mut self, other: Self) {
         self.replaced += other.replaced;
         self.refused += other.refused;
-        for task in other.first.into_iter().chain(other.more) {
+        for task in other.into_tasks() {
             self.add(task);
         }
     }

@@ -50,7 +50,7 @@ enum End {
     /// The inner body has not ended.
     Open,
     /// It has, and HTTP/2 is told when what it was given has left; with the trailers, if any.
-    Held(Option<HeaderMap>),
+    Held(Option<Box<HeaderMap>>),
     /// The end was handed over.
     Done,
 }
@@ -125,7 +125,7 @@ impl<B: Body> Body for SentBody<B> {
                 }
                 Err(frame) => match frame.into_trailers() {
                     Ok(trailers) => {
-                        tracking.end = End::Held(Some(trailers));
+                        tracking.end = End::Held(Some(Box::new(trailers)));
                         tracking.poll_end(cx)
                     }
                     // There are no others today; hyper ignores what it does not know.
@@ -181,7 +181,7 @@ impl Tracking {
             // The token stays: HTTP/1 marks when it drops the body.
             let trailers = trailers.take();
             self.end = End::Done;
-            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
         }
         if self.ticket.in_flight() > MAX_LOOSE_BYTES {
             ready!(self.ticket.poll_drained(cx));
@@ -206,14 +206,14 @@ impl Tracking {
 /// The frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that hyper
 /// would have sent itself.
 fn end_stream<D: Buf>(
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     token: Token,
     ticket: &Arc<Ticket>,
 ) -> Frame<SentBuf<D>> {
     let token = match trailers {
         None => token,
         Some(mut trailers) => match carry(&mut trailers, token) {
-            Ok(()) => return Frame::trailers(trailers),
+            Ok(()) => return Frame::trailers(*trailers),
             // Empty trailers say nothing that the end of the stream does not.
             Err(token) => token,
         },
