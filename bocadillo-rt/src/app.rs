@@ -24,6 +24,7 @@ use crate::{
     limits::Limits,
     listener::Listener,
     respond::{Begun, ServiceFuture},
+    response::Response,
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
     routing::{Found, Params, Route, RouteInfo, Router},
     sent::Busy,
@@ -139,8 +140,9 @@ impl App {
         self.routes.push(Route {
             path: format!("{slash}{path}"),
             methods: parsed,
-            endpoint: Box::new(move |exchange| exchange::run(view(), exchange)),
-            info,
+            endpoint: Box::new(move |request, params, host, busy| {
+                exchange::run(view(), Exchange::new(request, params, info, host, busy))
+            }),
             location,
         });
         self
@@ -232,25 +234,31 @@ impl Shared {
         busy: Option<Busy>,
     ) -> Begun {
         let found = self.router.find(request.method(), request.uri().path());
-        let exchange = |params, route| Exchange::new(request, params, route, host, busy);
         match found {
             Found::View(route, params) => {
-                Begun::Running((route.endpoint)(exchange(params, route.info)))
+                Begun::running((route.endpoint)(request, params, host, busy))
             }
-            Found::WrongMethod(allow) => {
-                let answer = exchange(Params::default(), NO_VIEW).answer(|response| {
-                    response.answer_http(&HttpError::new(405));
-                    response.allow(allow);
-                });
-                Begun::Answered(Box::new(answer))
-            }
-            Found::Nothing => {
-                let answer = exchange(Params::default(), NO_VIEW)
-                    .answer(|response| response.answer_http(&HttpError::new(404)));
-                Begun::Answered(Box::new(answer))
-            }
+            Found::WrongMethod(allow) => answer(request, host, busy, |response| {
+                response.answer_http(&HttpError::new(405));
+                response.allow(allow);
+            }),
+            Found::Nothing => answer(request, host, busy, |response| {
+                response.answer_http(&HttpError::new(404));
+            }),
         }
     }
+}
+
+/// Answers what no view answers.
+#[cold]
+fn answer(
+    request: http::Request<Body>,
+    host: Host,
+    busy: Option<Busy>,
+    build: impl FnOnce(&mut Response),
+) -> Begun {
+    let exchange = Exchange::new(request, Params::default(), NO_VIEW, host, busy);
+    Begun::answered(exchange.answer(build))
 }
 
 const NO_VIEW: RouteInfo = RouteInfo { name: "no view" };

@@ -119,8 +119,10 @@ impl Drop for Exchange {
 pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, mut exchange: Exchange) -> Running {
     Box::pin(async move {
         let exchange = &mut exchange;
-        let view = view.run(&mut exchange.request, &mut exchange.response);
-        let outcome = Contain { view }.await;
+        let outcome = Contain {
+            view: view.run(&mut exchange.request, &mut exchange.response),
+        }
+        .await;
         exchange.finish(outcome)
     })
 }

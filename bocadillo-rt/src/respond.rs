@@ -18,38 +18,45 @@ use crate::{
 };
 
 /// A view that was called, or what was answered without one.
-pub(crate) enum Begun {
-    Running(Running),
-    Answered(Box<Answer>),
-    /// It has answered.
-    Done,
+pub(crate) struct Begun {
+    view: Option<Running>,
+    answer: Option<Box<Answer>>,
 }
 
 impl Begun {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        match self {
-            Self::Running(view) => {
-                let answer = view.as_mut().poll(cx);
-                if answer.is_ready() {
-                    *self = Self::Done;
-                }
-                answer
-            }
-            Self::Answered(_) => match std::mem::replace(self, Self::Done) {
-                Self::Answered(answer) => Poll::Ready(*answer),
-                Self::Running(_) | Self::Done => Poll::Pending,
-            },
-            // A future that has ended is not polled again.
-            Self::Done => Poll::Pending,
+    pub(crate) fn running(view: Running) -> Self {
+        Self {
+            view: Some(view),
+            answer: None,
         }
+    }
+
+    pub(crate) fn answered(answer: Answer) -> Self {
+        Self {
+            view: None,
+            answer: Some(Box::new(answer)),
+        }
+    }
+
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let Some(view) = &mut self.view else {
+            // A future that has ended is not polled again.
+            return self
+                .answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(*answer));
+        };
+        let answer = view.as_mut().poll(cx);
+        if answer.is_ready() {
+            self.view = None;
+        }
+        answer
     }
 
     /// The view that has not ended.
     fn take_running(&mut self) -> Option<Running> {
-        match std::mem::replace(self, Self::Done) {
-            Self::Running(view) => Some(view),
-            Self::Answered(_) | Self::Done => None,
-        }
+        self.view.take()
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     request::Request,
     response::Response,
     routing::FromParam,
@@ -121,24 +121,21 @@ route_fns!(A 0 B 1 C 2 D 3 E 4 G 5);
 
 /// What an exchange calls: either kind of view.
 pub(crate) trait Runs<'a>: Send + 'static {
-    fn run(
-        self,
-        req: &'a mut Request,
-        res: &'a mut Response,
-    ) -> impl Future<Output = Result<()>> + Send + 'a;
+    type Running: Future<Output = Result<()>> + Send + 'a;
+
+    fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running;
 }
 
 /// A view without a route of its own.
 pub(crate) struct Plain<V>(pub(crate) V);
 
 impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
-    fn run(
-        self,
-        req: &'a mut Request,
-        res: &'a mut Response,
-    ) -> impl Future<Output = Result<()>> + Send + 'a {
-        let running = self.0.call(req, res);
-        async { running.await.into_result() }
+    type Running = RunView<V::Running>;
+
+    fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running {
+        RunView::Running {
+            view: self.0.call(req, res),
+        }
     }
 }
 
@@ -152,12 +149,33 @@ impl<V, Args> WithRoute<V, Args> {
 }
 
 impl<'a, Args: 'static, V: RouteFn<'a, Args>> Runs<'a> for WithRoute<V, Args> {
-    fn run(
-        self,
-        req: &'a mut Request,
-        res: &'a mut Response,
-    ) -> impl Future<Output = Result<()>> + Send + 'a {
-        let running = self.0.call(req, res);
-        async { running?.await.into_result() }
+    type Running = RunView<V::Running>;
+
+    fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running {
+        match self.0.call(req, res) {
+            Ok(view) => RunView::Running { view },
+            Err(error) => RunView::Refused { error: Some(error) },
+        }
+    }
+}
+
+pin_project! {
+    /// A running view, or why it was not called. Not an `async` block: that would hold the view
+    /// twice.
+    #[project = RunViewProj]
+    pub(crate) enum RunView<F> {
+        Running { #[pin] view: F },
+        Refused { error: Option<Error> },
+    }
+}
+
+impl<F: Future<Output: ViewOutcome>> Future for RunView<F> {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.project() {
+            RunViewProj::Running { view } => view.poll(cx).map(ViewOutcome::into_result),
+            RunViewProj::Refused { error } => Poll::Ready(error.take().map_or(Ok(()), Err)),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc
 
 use http::Method;
 
-use crate::exchange::{Exchange, Running};
+use crate::{body::Body, exchange::Running, host::Host, sent::Busy};
 
 /// What logs and reports name.
 #[derive(Clone, Copy, Debug)]
@@ -12,14 +12,15 @@ pub(crate) struct RouteInfo {
     pub(crate) name: &'static str,
 }
 
-pub(crate) type Endpoint = Box<dyn Fn(Exchange) -> Running + Send + Sync>;
+/// Calls a view. Its arguments are those of an exchange, which is built where it stays.
+pub(crate) type Endpoint =
+    Box<dyn Fn(http::Request<Body>, Params, Host, Option<Busy>) -> Running + Send + Sync>;
 
 /// One registration on an app.
 pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) methods: Vec<Method>,
     pub(crate) endpoint: Endpoint,
-    pub(crate) info: RouteInfo,
     pub(crate) location: &'static Location<'static>,
 }
 

@@ -192,7 +192,11 @@ impl Waiting {
     }
 
     fn start_rest(&mut self, delivery: Delivery) {
-        for task in std::mem::take(&mut self.slot).into_tasks() {
+        let (first, more) = self.slot.take_tasks();
+        if let Some(task) = first {
+            self.runner.start(task, delivery, self.group.clone());
+        }
+        for task in more.into_iter().flat_map(|more| *more) {
             self.runner.start(task, delivery, self.group.clone());
         }
         if let Some(group) = self.group.take() {

@@ -21,20 +21,16 @@ pub(crate) struct Slot {
 impl Slot {
     /// Registers a task in place of all before it.
     pub(crate) fn replace(&mut self, task: Task) {
-        for old in self
-            .first
-            .take()
-            .into_iter()
-            .chain(self.more.take().into_iter().flat_map(|more| *more))
-        {
-            tracing::debug!(
-                task = &*old.name,
-                location = %old.location,
-                by = &*task.name,
-                by_location = %task.location,
-                "background task replaced by a later one; use `add_background` to keep both"
-            );
-            self.replaced += 1;
+        if self.first.is_some() {
+            let counts = Self {
+                first: None,
+                more: None,
+                ..*self
+            };
+            for old in std::mem::replace(self, counts).into_tasks() {
+                log_replaced(&old, &task);
+                self.replaced += 1;
+            }
         }
         self.add(task);
     }
@@ -67,6 +63,11 @@ impl Slot {
             .chain(self.more.into_iter().flat_map(|more| *more))
     }
 
+    /// The same, without an iterator, which costs the many that have one task.
+    pub(super) fn take_tasks(&mut self) -> (Option<Task>, Option<Box<Vec<Task>>>) {
+        (self.first.take(), self.more.take())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none() && self.replaced == 0 && self.refused == 0
     }
@@ -79,6 +80,17 @@ impl Slot {
             self.add(task);
         }
     }
+}
+
+#[cold]
+fn log_replaced(old: &Task, new: &Task) {
+    tracing::debug!(
+        task = &*old.name,
+        location = %old.location,
+        by = &*new.name,
+        by_location = %new.location,
+        "background task replaced by a later one; use `add_background` to keep both"
+    );
 }
 
 impl From<Task> for Slot {
