@@ -218,8 +218,8 @@ fn unexpanded(mut function: ItemFn, errors: Errors) -> TokenStream {
 
 /// `res.background(task("name", async move { … }));`
 fn registration(function: &ItemFn, target: &TokenStream, crate_path: &CratePath) -> TokenStream {
-    let private = crate_path.private();
     let ident = &function.sig.ident;
+    let private = crate_path.private();
     let name = ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
     let body = &function.body;
@@ -231,9 +231,11 @@ fn registration(function: &ItemFn, target: &TokenStream, crate_path: &CratePath)
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #ty),
     };
-    // The task's place is that of its name: hence the span of the call.
+    // The task's place is that of its name. A call has the place of its first token, so all of
+    // this one's are the name's; a path that begins with tokens of ours has the outer attribute's.
+    let place = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
     let task = quote_spanned! {ident.span()=>
-        #private::task::<#output, _>(#name, async move #body)
+        #private::task::<#output, _>(#name, #place, async move #body)
     };
     quote_spanned! {ident.span()=>
         #(#attrs)*

@@ -228,7 +228,7 @@ fn routed(
     let generic_params = &sig.generics.params;
     let turbofish = turbofish(function);
     let life = Lifetime::new("'__bocadillo_view", ident.span());
-    let location = quote_spanned!(ident.span()=> #private::location());
+    let location = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
     // A type that cannot be one is an error on that type.
     let checks = param_types.iter().map(|ty| quote_spanned! {ty.span()=>
         const _: () = { const fn is_path_parameter<T: #root::FromParam>() {} is_path_parameter::<#ty>() };

@@ -11,20 +11,12 @@ pub use crate::{
 
 /// A task as `#[background]` makes it. `T` is the return type as written, so that `?` and `return`
 /// in the body are checked against it.
-#[track_caller]
-pub fn task<T, F>(name: &'static str, future: F) -> Task
+pub fn task<T, F>(name: &'static str, location: &'static Location<'static>, future: F) -> Task
 where
     T: Outcome,
     F: Future<Output = T> + Send + 'static,
 {
-    Task::named(name, future)
-}
-
-/// The caller's place.
-#[track_caller]
-#[must_use]
-pub fn location() -> &'static Location<'static> {
-    Location::caller()
+    Task::named(name, location, future)
 }
 
 /// Runs `main`.

@@ -74,11 +74,16 @@ impl Slot {
 
     /// Registers what another slot holds beside what this one does.
     pub(crate) fn append(&mut self, other: Self) {
-        self.replaced += other.replaced;
-        self.refused += other.refused;
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        let (replaced, refused) = (other.replaced, other.refused);
         for task in other.into_tasks() {
             self.add(task);
         }
+        self.replaced += replaced;
+        self.refused += refused;
     }
 }
 

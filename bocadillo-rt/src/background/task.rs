@@ -35,11 +35,14 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        Self::named(name_of::<F>(), future)
+        Self::named(name_of::<F>(), Location::caller(), future)
     }
 
-    #[track_caller]
-    pub(crate) fn named<F>(name: &'static str, future: F) -> Self
+    pub(crate) fn named<F>(
+        name: &'static str,
+        location: &'static Location<'static>,
+        future: F,
+    ) -> Self
     where
         F: Future + Send + 'static,
         F::Output: Outcome,
@@ -47,7 +50,7 @@ impl Task {
         let future = Box::pin(async move { future.await.into_result() });
         Self {
             name: Cow::Borrowed(name),
-            location: Location::caller(),
+            location,
             future,
         }
     }
