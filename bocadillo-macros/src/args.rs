@@ -1,29 +1,27 @@
 //! What attributes have in common in their arguments.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::{
     Path, Token,
     parse::{Parse, ParseStream},
 };
 
 /// The facade's path: `::bocadillo`, or what `crate = path` says.
-pub(crate) struct CratePath(TokenStream);
-
-impl Default for CratePath {
-    fn default() -> Self {
-        Self(quote!(::bocadillo))
-    }
-}
+#[derive(Default)]
+pub(crate) struct CratePath(Option<Path>);
 
 impl CratePath {
-    pub(crate) fn private(&self) -> TokenStream {
-        let path = &self.0;
-        quote!(#path::__private)
+    pub(crate) fn root(&self) -> TokenStream {
+        self.root_at(Span::call_site())
     }
 
-    pub(crate) fn root(&self) -> &TokenStream {
-        &self.0
+    /// The path at a place of the user's: what rustc says of a call is said of its first token.
+    pub(crate) fn root_at(&self, place: Span) -> TokenStream {
+        match &self.0 {
+            Some(path) => quote!(#path),
+            None => quote_spanned!(place=> ::bocadillo),
+        }
     }
 }
 
@@ -33,7 +31,7 @@ impl Parse for CratePath {
         input.parse::<Token![crate]>()?;
         input.parse::<Token![=]>()?;
         let path = input.call(Path::parse_mod_style)?;
-        Ok(Self(quote!(#path)))
+        Ok(Self(Some(path)))
     }
 }
 

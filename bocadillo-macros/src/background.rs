@@ -45,17 +45,15 @@ impl Parse for Args {
 
 impl Args {
     fn parse_one(&mut self, input: ParseStream<'_>, is_first: bool) -> syn::Result<()> {
-        let is_option =
-            input.peek(syn::Ident) && (input.peek2(Token![=]) || input.peek2(syn::token::Paren));
-        if is_option || !is_first {
+        let is_option = input.peek(syn::Ident) && input.peek2(Token![=]);
+        let is_planned = input
+            .fork()
+            .parse()
+            .is_ok_and(|word: Ident| is_planned(&word));
+        if is_option || is_planned || !is_first {
             return Err(unknown_option(input));
         }
         let target: Expr = input.parse()?;
-        if let Some(word) = as_word(&target)
-            && PLANNED.contains(&word.to_string().as_str())
-        {
-            return Err(syn::Error::new_spanned(&word, planned(&word)));
-        }
         if !is_place(&target) {
             let message =
                 "the response is named by a place: `#[background(res)]`, `#[background(self.res)]`";
@@ -72,7 +70,7 @@ fn unknown_option(input: ParseStream<'_>) -> syn::Error {
     };
     // Not to be parsed as something else.
     let _ = input.parse::<TokenStream>();
-    let message = if PLANNED.contains(&word.to_string().as_str()) {
+    let message = if is_planned(&word) {
         planned(&word)
     } else {
         let options = OPTIONS.join("`, `");
@@ -85,11 +83,8 @@ fn planned(word: &Ident) -> String {
     format!("the option `{word}` of `#[background]` is not there yet; use `res.background(task)`")
 }
 
-fn as_word(expr: &Expr) -> Option<Ident> {
-    match expr {
-        Expr::Path(path) => path.path.get_ident().cloned(),
-        _ => None,
-    }
+fn is_planned(word: &Ident) -> bool {
+    PLANNED.iter().any(|planned| word == planned)
 }
 
 /// A variable, or a field of one.
@@ -198,6 +193,10 @@ fn unexpanded(mut function: ItemFn, errors: Errors) -> TokenStream {
         function.sig.asyncness.get_or_insert_with(Default::default);
     }
     let errors = errors.into_compile_errors();
+    if !function.sig.generics.params.is_empty() {
+        // Its types mean nothing elsewhere.
+        return errors;
+    }
     let span = function.sig.ident.span();
     let body = &function.body;
     let inputs = function.sig.inputs.iter().filter_map(|input| match input {
@@ -219,7 +218,7 @@ fn unexpanded(mut function: ItemFn, errors: Errors) -> TokenStream {
 /// `res.background(task("name", async move { … }));`
 fn registration(function: &ItemFn, target: &TokenStream, crate_path: &CratePath) -> TokenStream {
     let ident = &function.sig.ident;
-    let private = crate_path.private();
+    let root = crate_path.root_at(ident.span());
     let name = ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
     let body = &function.body;
@@ -235,7 +234,7 @@ fn registration(function: &ItemFn, target: &TokenStream, crate_path: &CratePath)
     // this one's are the name's; a path that begins with tokens of ours has the outer attribute's.
     let place = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
     let task = quote_spanned! {ident.span()=>
-        #private::task::<#output, _>(#name, #place, async move #body)
+        #root::__private::task::<#output, _>(#name, #place, async move #body)
     };
     quote_spanned! {ident.span()=>
         #(#attrs)*

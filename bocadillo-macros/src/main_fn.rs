@@ -39,7 +39,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = errors.take(Args::parse.parse2(args));
     validate(&function, &mut errors);
-    let private = args.crate_path.private();
+    let root = args.crate_path.root();
+    let private = quote!(#root::__private);
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #ty),

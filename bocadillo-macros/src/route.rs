@@ -1,6 +1,6 @@
 //! `#[route]`: parse, validate, expand.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
     FnArg, Lifetime, LitStr, ReturnType, Token, Type, bracketed,
@@ -18,6 +18,8 @@ use crate::{
     view::{name_of, response, validate},
 };
 
+const NO_PATH: &str = "`#[route]` begins with its path: `#[route(\"/orders\")]`";
+
 #[derive(Default)]
 struct Args {
     path: Option<LitStr>,
@@ -28,8 +30,11 @@ struct Args {
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = Self::default();
+        if input.is_empty() {
+            return Err(syn::Error::new(Span::call_site(), NO_PATH));
+        }
         if !input.peek(LitStr) {
-            return Err(input.error("`#[route]` begins with its path: `#[route(\"/orders\")]`"));
+            return Err(input.error(NO_PATH));
         }
         args.path = Some(input.parse()?);
         while !input.is_empty() {
@@ -201,7 +206,8 @@ fn routed(
     params: &[Param],
     crate_path: &CratePath,
 ) -> TokenStream {
-    let (private, root) = (crate_path.private(), crate_path.root());
+    let root = crate_path.root();
+    let private = quote!(#root::__private);
     let ItemFn {
         attrs,
         vis,

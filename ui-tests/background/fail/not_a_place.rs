@@ -1,0 +1,14 @@
+//! The response is named, not computed.
+
+use bocadillo::{Response, background};
+
+fn response() -> Response {
+    Response::new()
+}
+
+async fn create_order() {
+    #[background(response())]
+    async fn send_confirmation() {}
+}
+
+fn main() {}

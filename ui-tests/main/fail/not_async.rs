@@ -1,0 +1,4 @@
+//! `main` is asynchronous.
+
+#[bocadillo::main]
+fn main() {}

@@ -1,0 +1,4 @@
+//! There are no options.
+
+#[bocadillo::main(flavor = "current_thread")]
+async fn main() {}

@@ -1,0 +1,19 @@
+//! A unit test can call a view.
+
+use bocadillo::{Request, Response, view};
+
+#[view]
+async fn index(_req: &mut Request, res: &mut Response) {
+    #[background]
+    async fn task() {}
+
+    res.status(202);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut req = Request::from(http::Request::new("".into()));
+    let mut res = Response::new();
+    index(&mut req, &mut res).await;
+    assert_eq!(res.status_code(), 202);
+}
