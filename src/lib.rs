@@ -1,4 +1,63 @@
-//! Facade.
+//! Work that a web server does after its response has been sent.
+//!
+//! An unofficial port of the one feature that Python's Bocadillo was loved for, `@res.background`,
+//! and of the part of it that handlers touch:
+//!
+//! ```
+//! use bocadillo::{App, Request, Response, route, testing::Client};
+//!
+//! #[route("/orders", methods = ["post"])]
+//! async fn create_order(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+//!     let email: String = req.json().await?;
+//!
+//!     #[background]
+//!     async fn send_confirmation() {
+//!         println!("to {email}");     // `email` is moved into the task
+//!     }
+//!
+//!     res.status(201);
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let client = Client::new(App::new().route(create_order));
+//! let response = client.post("/orders").json("ada@example.net").await;
+//! assert_eq!(response.status(), 201);
+//! assert_eq!(response.tasks().await[0].name, "send_confirmation");
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! * A task starts when the last byte of *its* response has been accepted by the kernel, or when it
+//!   is certain that this will never be ([`sent`]): not when the view returns, and not when the
+//!   body was handed to hyper. With a slow client some of it may still be in socket buffers.
+//! * It starts exactly once, also if the view fails or panics, and if the client leaves. A view
+//!   whose client leaves runs to its end ([`Limits`] bound that); a client that closes only its
+//!   sending direction counts as one that left.
+//! * The latest registration wins; [`Response::add_background`] keeps the earlier ones.
+//! * A task that fails or panics is logged with its name and place. Connection, process and
+//!   siblings go on.
+//! * Every task is counted in exactly one state ([`background::Stats`]).
+//! * A test awaits exactly the tasks of one response ([`testing`]).
+//!
+//! Tasks run on the runtime that serves the requests: as in the original, a task must not block
+//! its thread. Limits on the number of tasks, timeouts, draining at shutdown and a runtime of
+//! their own are not there yet.
+//!
+//! # Elsewhere than in an [`App`]
+//!
+//! [`serve`] gives any tower service the same, by [`background::Background`] in the extensions of
+//! its requests. An [`App`] within another server starts its tasks when the response's body was
+//! handed to the transport, which is all that can be known there.
+//!
+//! # Features
+//!
+//! | feature | default | what it pulls in | MSRV |
+//! | --- | --- | --- | --- |
+//! | `log` | ✔ | `tracing-subscriber`: the log on stderr of [`bocadillo::main`](macro@main) | 1.85 |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use bocadillo_macros::{background, main, route, view};
 #[doc(hidden)]
@@ -9,3 +68,12 @@ pub use bocadillo_rt::{
     background::{Runner, Task, gather},
     sent, serve, testing,
 };
+
+/// What handlers need: `use bocadillo::prelude::*`.
+pub mod prelude {
+    pub use crate::{App, HttpError, Request, Response, Task, background, gather, route, view};
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
