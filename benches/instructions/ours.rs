@@ -4,7 +4,7 @@ mod server;
 
 use std::io;
 
-use bocadillo::{App, Request, Response, Runner, background, route};
+use bocadillo::{App, Request, Response, Runner, route};
 use tokio::net::TcpListener;
 
 use server::Order;

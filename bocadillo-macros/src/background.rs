@@ -97,7 +97,7 @@ fn is_place(expr: &Expr) -> bool {
 }
 
 /// The attribute where it stands alone.
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let target = Ident::new("res", Span::call_site());
     expand_for(args, item, &target, None)
 }
@@ -105,13 +105,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 /// The attribute in a function whose response is known; `outer` is that function's crate path.
 pub(crate) fn expand_for(
     args: TokenStream,
-    item: TokenStream,
+    item: &TokenStream,
     response: &Ident,
     outer: Option<&CratePath>,
 ) -> TokenStream {
-    let function = match syn::parse2::<ItemFn>(item.clone()) {
-        Ok(function) => function,
-        Err(_) => return not_a_function(&item),
+    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+        return not_a_function(item);
     };
     let mut errors = Errors::default();
     let mut args = errors.take(Args::parse.parse2(args));
@@ -246,7 +245,7 @@ fn registration(function: &ItemFn, target: &TokenStream, crate_path: &CratePath)
 mod tests {
     use super::*;
 
-    fn expanded(args: TokenStream, item: TokenStream) -> String {
+    fn expanded(args: TokenStream, item: &TokenStream) -> String {
         expand(args, item).to_string()
     }
 
@@ -254,7 +253,7 @@ mod tests {
     fn registers_on_res() {
         let tokens = expanded(
             quote!(),
-            quote!(
+            &quote!(
                 async fn send() {
                     mail().await;
                 }
@@ -267,7 +266,7 @@ mod tests {
     fn registers_on_what_is_named() {
         let tokens = expanded(
             quote!(self.res),
-            quote!(
+            &quote!(
                 async fn send() {}
             ),
         );
@@ -278,7 +277,7 @@ mod tests {
     fn reports_all_mistakes_at_once() {
         let tokens = expanded(
             quote!(nmae = "x"),
-            quote!(
+            &quote!(
                 fn send<T>(who: T) {}
             ),
         );

@@ -16,6 +16,17 @@ pub(crate) struct ItemFn {
     pub(crate) body: Group,
 }
 
+impl ItemFn {
+    /// Parses what an attribute stands on; or returns it as it is, with the mistake.
+    pub(crate) fn parse_item(item: TokenStream) -> Result<Self, TokenStream> {
+        syn::parse2(item.clone()).map_err(|error| {
+            let mut reported = item;
+            reported.append_all(error.to_compile_error());
+            reported
+        })
+    }
+}
+
 impl Parse for ItemFn {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;

@@ -73,7 +73,7 @@ use proc_macro::TokenStream;
 /// ```
 #[proc_macro_attribute]
 pub fn background(args: TokenStream, item: TokenStream) -> TokenStream {
-    background::expand(args.into(), item.into()).into()
+    background::expand(args.into(), &item.into()).into()
 }
 
 /// Makes an `async fn` a view: `#[background]` within it knows its response by itself.

@@ -29,12 +29,9 @@ impl Parse for Args {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let mut function = match syn::parse2::<ItemFn>(item.clone()) {
+    let mut function = match ItemFn::parse_item(item) {
         Ok(function) => function,
-        Err(error) => {
-            let error = error.to_compile_error();
-            return quote!(#item #error);
-        }
+        Err(reported) => return reported,
     };
     let mut errors = Errors::default();
     let args = errors.take(Args::parse.parse2(args));

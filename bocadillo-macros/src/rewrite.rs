@@ -23,7 +23,7 @@ fn rewrite_stream(tokens: TokenStream, response: &Ident, crate_path: &CratePath)
             item.extend(rewrite_stream(found.function, response, crate_path));
             output.extend(background::expand_for(
                 found.args,
-                item,
+                &item,
                 response,
                 Some(crate_path),
             ));

@@ -28,12 +28,9 @@ impl Parse for Args {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let mut function = match syn::parse2::<ItemFn>(item.clone()) {
+    let mut function = match ItemFn::parse_item(item) {
         Ok(function) => function,
-        Err(error) => {
-            let error = error.to_compile_error();
-            return quote!(#item #error);
-        }
+        Err(reported) => return reported,
     };
     let mut errors = Errors::default();
     let args = errors.take(Args::parse.parse2(args));
@@ -61,9 +58,9 @@ pub(crate) fn validate(function: &ItemFn, attribute: &str, errors: &mut Errors) 
             "a view takes the request and the response: `(req: &mut Request, res: &mut Response)`";
         let ident = &sig.ident;
         if sig.inputs.is_empty() {
-            errors.at(ident, message)
+            errors.at(ident, message);
         } else {
-            errors.at(&sig.inputs, message)
+            errors.at(&sig.inputs, message);
         }
     }
 }

@@ -240,7 +240,8 @@ impl Request {
     ///
     /// As [`body`](Self::body), and a 400 with the place of the mistake if it does not parse.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let parse = |bytes: &Bytes| serde_json::from_slice(bytes).map_err(malformed);
+        let parse =
+            |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|error| malformed(&error));
         match &self.read {
             Some(bytes) => parse(bytes),
             None => {
@@ -270,7 +271,7 @@ fn cut(error: impl fmt::Display) -> Error {
     HttpError::new(400).detail("The body was cut off.").into()
 }
 
-fn malformed(error: serde_json::Error) -> Error {
+fn malformed(error: &serde_json::Error) -> Error {
     let detail = format!("JSON is malformed: {error}");
     HttpError::new(400).detail(detail).into()
 }

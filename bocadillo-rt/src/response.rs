@@ -155,6 +155,10 @@ impl Response {
     ///
     /// What is no valid name or value is a fault: the client gets a 500, and the log names the
     /// header.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "as the methods of `HeaderMap`"
+    )]
     pub fn header<N, V>(&mut self, name: N, value: V)
     where
         N: TryInto<HeaderName> + fmt::Debug + Clone,

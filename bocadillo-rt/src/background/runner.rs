@@ -196,7 +196,7 @@ impl Waiting {
         if let Some(task) = first {
             self.runner.start(task, delivery, self.group.clone());
         }
-        for task in more.into_iter().flat_map(|more| *more) {
+        for task in more {
             self.runner.start(task, delivery, self.group.clone());
         }
         if let Some(group) = self.group.take() {

@@ -11,8 +11,7 @@ const MAX_TASKS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(super) first: Option<Task>,
-    /// Boxed, so that those without do not carry it about.
-    more: Option<Box<Vec<Task>>>,
+    more: Vec<Task>,
     /// How many were registered and are not here.
     pub(super) replaced: u32,
     pub(super) refused: u32,
@@ -24,7 +23,7 @@ impl Slot {
         if self.first.is_some() {
             let counts = Self {
                 first: None,
-                more: None,
+                more: Vec::new(),
                 ..*self
             };
             for old in std::mem::replace(self, counts).into_tasks() {
@@ -47,25 +46,23 @@ impl Slot {
         } else if self.first.is_none() {
             self.first = Some(task);
         } else {
-            self.more.get_or_insert_default().push(task);
+            self.more.push(task);
         }
     }
 
     /// How many tasks there are to run.
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+        usize::from(self.first.is_some()) + self.more.len()
     }
 
     /// The tasks to run, in the order of their registration.
     pub(super) fn into_tasks(self) -> impl Iterator<Item = Task> {
-        self.first
-            .into_iter()
-            .chain(self.more.into_iter().flat_map(|more| *more))
+        self.first.into_iter().chain(self.more)
     }
 
     /// The same, without an iterator, which costs the many that have one task.
-    pub(super) fn take_tasks(&mut self) -> (Option<Task>, Option<Box<Vec<Task>>>) {
-        (self.first.take(), self.more.take())
+    pub(super) fn take_tasks(&mut self) -> (Option<Task>, Vec<Task>) {
+        (self.first.take(), std::mem::take(&mut self.more))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -46,11 +46,6 @@ impl<F> Driven<F> {
             waker: None,
         }
     }
-
-    /// Returns the connection, unless it was closed from outside.
-    pub fn connection(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
-        self.project().connection.as_pin_mut()
-    }
 }
 
 impl<F: Future> Future for Driven<F> {

@@ -13,14 +13,21 @@ use pin_project_lite::pin_project;
 use super::{scope, ticket::Ticket};
 
 thread_local! {
-    /// The stream whose task is polled on this thread, if any, and the ticket of its response.
-    static STREAM: RefCell<Option<Option<Arc<Ticket>>>> = const { RefCell::new(None) };
+    static STREAM: RefCell<Polled> = const { RefCell::new(Polled::Nothing) };
+}
+
+/// What is polled on this thread.
+enum Polled {
+    /// No stream's task.
+    Nothing,
+    /// A stream's, and the ticket of its response once that is tracked.
+    Stream(Option<Arc<Ticket>>),
 }
 
 /// Tells the stream's task, within whose poll the response is tracked, its ticket.
 pub(super) fn attach(ticket: &Arc<Ticket>) {
     STREAM.with_borrow_mut(|stream| {
-        if let Some(slot) = stream {
+        if let Polled::Stream(slot) = stream {
             *slot = Some(Arc::clone(ticket));
         }
     });
@@ -86,9 +93,12 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
 
 /// Calls `poll`; returns with its result the ticket of what was tracked within.
 fn enter<R>(poll: impl FnOnce() -> R) -> (R, Option<Arc<Ticket>>) {
-    let outer = STREAM.replace(Some(None));
+    let outer = STREAM.replace(Polled::Stream(None));
     let result = poll();
-    (result, STREAM.replace(outer).flatten())
+    match STREAM.replace(outer) {
+        Polled::Stream(ticket) => (result, ticket),
+        Polled::Nothing => (result, None),
+    }
 }
 
 impl Guard {
