@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs connections of one kind until at least `responses` were checked.
 fn run(protocol: Protocol, method: Method, workers: usize, responses: usize) -> Counts {
     let seed = Rng::seed();
-    println!("seed: {seed} (BOCADILLO_SEED={seed} repeats this run)");
+    eprintln!("seed: {seed} (BOCADILLO_SEED={seed} repeats this run)");
     let runtime = if workers == 0 {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -59,13 +59,12 @@ fn run(protocol: Protocol, method: Method, workers: usize, responses: usize) -> 
             })
             .collect();
         for task in tasks {
-            let one = runtime
-                .block_on(task)
-                .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-            counts.add(&one);
+            let one = runtime.block_on(async { tokio::time::timeout(PATIENCE, task).await });
+            let one = one.unwrap_or_else(|_| panic!("seed {seed}: a connection hangs"));
+            counts.add(&one.unwrap_or_else(|error| panic!("seed {seed}: {error}")));
         }
     }
-    println!("{protocol:?}, {method:?}, {workers} workers: {counts:?}");
+    eprintln!("{protocol:?}, {method:?}, {workers} workers: {counts:?}");
     counts
 }
 
