@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Method;
+use http::{Method, request::Parts};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
 
@@ -140,8 +140,8 @@ impl App {
         self.routes.push(Route {
             path: format!("{slash}{path}"),
             methods: parsed,
-            endpoint: Box::new(move |request, params, host, busy| {
-                exchange::run(view(), Exchange::new(request, params, info, host, busy))
+            endpoint: Box::new(move |head, body, params, host, busy| {
+                exchange::run(view(), Exchange::new(head, body, params, info, host, busy))
             }),
             location,
         });
@@ -227,22 +227,17 @@ impl App {
 
 impl Shared {
     /// Calls the view that answers.
-    pub(crate) fn begin(
-        &self,
-        request: http::Request<Body>,
-        host: Host,
-        busy: Option<Busy>,
-    ) -> Begun {
-        let found = self.router.find(request.method(), request.uri().path());
+    pub(crate) fn begin(&self, head: Parts, body: Body, host: Host, busy: Option<Busy>) -> Begun {
+        let found = self.router.find(&head.method, head.uri.path());
         match found {
             Found::View(route, params) => {
-                Begun::running((route.endpoint)(request, params, host, busy))
+                Begun::running((route.endpoint)(head, body, params, host, busy))
             }
-            Found::WrongMethod(allow) => answer(request, host, busy, |response| {
+            Found::WrongMethod(allow) => answer(head, body, host, busy, |response| {
                 response.answer_http(&HttpError::new(405));
                 response.allow(allow);
             }),
-            Found::Nothing => answer(request, host, busy, |response| {
+            Found::Nothing => answer(head, body, host, busy, |response| {
                 response.answer_http(&HttpError::new(404));
             }),
         }
@@ -252,12 +247,13 @@ impl Shared {
 /// Answers what no view answers.
 #[cold]
 fn answer(
-    request: http::Request<Body>,
+    head: Parts,
+    body: Body,
     host: Host,
     busy: Option<Busy>,
     build: impl FnOnce(&mut Response),
 ) -> Begun {
-    let exchange = Exchange::new(request, Params::default(), NO_VIEW, host, busy);
+    let exchange = Exchange::new(head, body, Params::default(), NO_VIEW, host, busy);
     Begun::answered(exchange.answer(build))
 }
 
@@ -279,7 +275,8 @@ impl Service<http::Request<Body>> for App {
 
     fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
         let shared = self.shared();
-        let begun = shared.begin(request, Host::Service(Arc::clone(shared)), None);
+        let (head, body) = request.into_parts();
+        let begun = shared.begin(head, body, Host::Service(Arc::clone(shared)), None);
         ServiceFuture::new(begun, Arc::clone(shared))
     }
 }

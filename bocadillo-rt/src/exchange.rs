@@ -11,7 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::{Background, Waiting, message},
+    background::{Background, Slot, Waiting, message},
     body::Body,
     detach,
     error::Result,
@@ -32,23 +32,25 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// or is dropped: its tasks run in each case.
 pub(crate) struct Exchange {
     request: Request,
-    response: Response,
+    /// Taken when it is handed over: to leave an empty one behind would be to drop that, too.
+    response: Option<Response>,
     route: RouteInfo,
     busy: Option<Busy>,
 }
 
 impl Exchange {
     pub(crate) fn new(
-        request: http::Request<Body>,
+        head: http::request::Parts,
+        body: Body,
         params: Params,
         route: RouteInfo,
         host: Host,
         busy: Option<Busy>,
     ) -> Self {
-        let request = Request::new(request, params, host);
+        let request = Request::new(head, body, params, host);
         Self {
             request,
-            response: Response::new(),
+            response: Some(Response::new()),
             route,
             busy,
         }
@@ -56,28 +58,32 @@ impl Exchange {
 
     /// Answers what no view answers.
     pub(crate) fn answer(mut self, build: impl FnOnce(&mut Response)) -> Answer {
-        build(&mut self.response);
+        build(self.response());
         self.hand_over()
     }
 
     fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
+        let view = self.route.name;
         match outcome {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.response.answer_error(&error, self.route.name),
-            Err(panic) => self
-                .response
-                .answer_panic(&message(&*panic), self.route.name),
+            Ok(Err(error)) => self.response().answer_error(&error, view),
+            Err(panic) => self.response().answer_panic(&message(&*panic), view),
         }
         self.hand_over()
     }
 
+    fn response(&mut self) -> &mut Response {
+        self.response.get_or_insert_default()
+    }
+
     fn hand_over(&mut self) -> Answer {
         let (method, version) = (self.request.method(), self.request.version());
-        let mut response = self.response.finish(method, version, self.route.name);
+        let response = self.response.take().unwrap_or_default();
+        let (mut response, tasks) = response.finish(method, version, self.route.name);
         if let Some(busy) = self.busy.take() {
             response.body_mut().keep_busy_while_streamed(busy);
         }
-        if let Some(tasks) = self.take_tasks() {
+        if let Some(tasks) = tasks.and_then(|tasks| self.accept(tasks)) {
             match self.request.host() {
                 // There is nobody any more to send it to.
                 _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
@@ -92,9 +98,8 @@ impl Exchange {
         Ok(response)
     }
 
-    /// Takes what the view has registered, unless a door around this app takes care of it.
-    fn take_tasks(&mut self) -> Option<Waiting> {
-        let tasks = self.response.take_tasks()?;
+    /// Accepts what the view has registered, unless a door around this app takes care of it.
+    fn accept(&self, tasks: Slot) -> Option<Waiting> {
         if let Some(outer) = self.request.extensions().get::<Background>() {
             outer.append(tasks);
             return None;
@@ -106,7 +111,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(tasks) = self.take_tasks() {
+        let tasks = self.response.take().and_then(Response::into_tasks);
+        if let Some(tasks) = tasks.and_then(|tasks| self.accept(tasks)) {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
     }
@@ -120,7 +126,10 @@ pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, mut exchange: Exchange) -> Runni
     Box::pin(async move {
         let exchange = &mut exchange;
         let outcome = Contain {
-            view: view.run(&mut exchange.request, &mut exchange.response),
+            view: view.run(
+                &mut exchange.request,
+                exchange.response.get_or_insert_default(),
+            ),
         }
         .await;
         exchange.finish(outcome)

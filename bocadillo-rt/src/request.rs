@@ -39,7 +39,9 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct Request {
-    inner: http::Request<Body>,
+    /// Split: to map the body of a whole one moves it twice.
+    head: http::request::Parts,
+    body: Body,
     params: Params,
     host: Host,
     /// What `body` has read, since it can be read only once.
@@ -50,9 +52,10 @@ pub struct Request {
 pub(crate) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 impl Request {
-    pub(crate) fn new(inner: http::Request<Body>, params: Params, host: Host) -> Self {
+    pub(crate) fn new(head: http::request::Parts, body: Body, params: Params, host: Host) -> Self {
         Self {
-            inner,
+            head,
+            body,
             params,
             host,
             read: None,
@@ -72,38 +75,38 @@ impl Request {
     /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {
-        self.inner.method()
+        &self.head.method
     }
 
     /// Returns the URI, as the client sent it.
     #[must_use]
     #[doc(alias = "url")]
     pub fn uri(&self) -> &Uri {
-        self.inner.uri()
+        &self.head.uri
     }
 
     /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.inner.uri().path()
+        self.head.uri.path()
     }
 
     /// Returns the version of HTTP.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.inner.version()
+        self.head.version
     }
 
     /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
+        &self.head.headers
     }
 
     /// Returns the first value of a header, if there is one and it is text.
     #[must_use]
     pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.inner.headers().get(name)?.to_str().ok()
+        self.head.headers.get(name)?.to_str().ok()
     }
 
     /// Returns the address of the client's end of the connection, where there is one.
@@ -115,7 +118,7 @@ impl Request {
     /// Returns what middleware has left.
     #[must_use]
     pub fn extensions(&self) -> &http::Extensions {
-        self.inner.extensions()
+        &self.head.extensions
     }
 
     /// Converts the path parameter `name`.
@@ -179,7 +182,7 @@ impl Request {
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if self.inner.body().size_hint().lower() > limit as u64 {
+        if self.body.size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
         // Most bodies are one frame, and need not be copied.
@@ -206,8 +209,8 @@ impl Request {
     }
 
     async fn next_data(&mut self) -> Result<Option<Bytes>> {
-        let is_http2 = self.inner.version() == Version::HTTP_2;
-        let body = self.inner.body_mut();
+        let is_http2 = self.head.version == Version::HTTP_2;
+        let body = &mut self.body;
         if body.is_end_stream() {
             return Ok(None);
         }
@@ -257,7 +260,8 @@ impl Request {
 /// A request without an app, for unit tests of views: no path parameters, no state.
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
-        Self::new(request, Params::default(), Host::Nowhere)
+        let (head, body) = request.into_parts();
+        Self::new(head, body, Params::default(), Host::Nowhere)
     }
 }
 

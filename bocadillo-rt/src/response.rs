@@ -54,7 +54,7 @@ impl Response {
     /// Creates an empty response with status 200.
     #[must_use]
     pub fn new() -> Self {
-        let inner = empty();
+        let inner = http::Response::new(SentBody::untracked(Body::empty()));
         Self {
             inner,
             tasks: Slot::default(),
@@ -232,17 +232,17 @@ impl Response {
         self.header(ALLOW, methods);
     }
 
-    pub(crate) fn take_tasks(&mut self) -> Option<Slot> {
-        (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
+    pub(crate) fn into_tasks(self) -> Option<Slot> {
+        (!self.tasks.is_empty()).then_some(self.tasks)
     }
 
     /// Makes what HTTP allows of what the view built, and takes it.
     pub(crate) fn finish(
-        &mut self,
+        mut self,
         method: &Method,
         version: Version,
         view: &str,
-    ) -> http::Response<SentBody<Body>> {
+    ) -> (http::Response<SentBody<Body>>, Option<Slot>) {
         self.check_length();
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault, "response cannot be sent");
@@ -257,7 +257,8 @@ impl Response {
         } else if version == Version::HTTP_2 {
             self.finish_http2(method);
         }
-        std::mem::replace(&mut self.inner, empty())
+        let tasks = (!self.tasks.is_empty()).then_some(self.tasks);
+        (self.inner, tasks)
     }
 
     /// On HTTP/1 hyper does both of this itself.
@@ -299,10 +300,6 @@ impl Response {
             self.fail("header `content-length` disagrees with the content; leave it out");
         }
     }
-}
-
-fn empty() -> http::Response<SentBody<Body>> {
-    http::Response::new(SentBody::untracked(Body::empty()))
 }
 
 impl Default for Response {

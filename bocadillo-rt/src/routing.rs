@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc};
 
-use http::Method;
+use http::{Method, request::Parts};
 
 use crate::{body::Body, exchange::Running, host::Host, sent::Busy};
 
@@ -14,7 +14,7 @@ pub(crate) struct RouteInfo {
 
 /// Calls a view. Its arguments are those of an exchange, which is built where it stays.
 pub(crate) type Endpoint =
-    Box<dyn Fn(http::Request<Body>, Params, Host, Option<Busy>) -> Running + Send + Sync>;
+    Box<dyn Fn(Parts, Body, Params, Host, Option<Busy>) -> Running + Send + Sync>;
 
 /// One registration on an app.
 pub(crate) struct Route {

@@ -157,10 +157,11 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
         let version = request.version();
         let busy = self.0.connection.busy(version);
         let host = Host::Server(Arc::clone(&self.0));
+        let (head, body) = request.into_parts();
         let begun = self
             .0
             .shared
-            .begin(request.map(Body::incoming), host, Some(busy));
+            .begin(head, Body::incoming(body), host, Some(busy));
         Respond::new(begun, Arc::clone(&self.0))
     }
 }
