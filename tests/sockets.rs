@@ -475,7 +475,7 @@ async fn detached_views_are_bounded() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flood_of_resets_costs_no_memory() {
-    let total = std::env::var("BOCADILLO_RESETS").map_or(20_000, |n| n.parse().expect("a number"));
+    let total = std::env::var("BOCADILLO_RESETS").map_or(100_000, |n| n.parse().expect("a number"));
     let runner = Runner::current();
     let app = App::new().route(forever).background(runner.clone());
     let (addr, mut starts) = start_probed(app).await;
@@ -485,25 +485,32 @@ async fn flood_of_resets_costs_no_memory() {
     while reset < total {
         // The server closes a connection that resets too much: begin another.
         let (mut send, driver) = http2(addr, &h2::client::Builder::new()).await;
-        for _ in 0..200 {
-            let Ok(ready) = send.clone().ready().await else {
-                break;
-            };
-            send = ready;
-            let request = http::Request::get("http://a/forever")
-                .body(())
-                .expect("a request");
-            let Ok((response, mut stream)) = send.send_request(request, true) else {
-                break;
-            };
-            stream.send_reset(h2::Reason::CANCEL);
-            drop((response, stream));
-            reset += 1;
-            if reset % 16 == 0 {
+        for _ in 0..12 {
+            let mut batch = Vec::new();
+            for _ in 0..16 {
+                let Ok(ready) = send.clone().ready().await else {
+                    break;
+                };
+                send = ready;
+                let request = http::Request::get("http://a/forever")
+                    .body(())
+                    .expect("a request");
+                batch.extend(send.send_request(request, true));
+            }
+            // So that some of the views are called.
+            for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
+            for (response, mut stream) in batch {
+                stream.send_reset(h2::Reason::CANCEL);
+                drop((response, stream));
+                reset += 1;
+            }
         }
-        driver.abort();
+        drop(send);
+        soon("the end of the connection", driver)
+            .await
+            .expect("no panic");
         if reset >= total / 10 && after_first_tenth.is_none() {
             after_first_tenth = Some(resident());
         }

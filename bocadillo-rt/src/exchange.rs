@@ -78,12 +78,13 @@ impl Exchange {
 
     fn hand_over(&mut self) -> Answer {
         let (method, version) = (self.request.method(), self.request.version());
-        let response = self.response.take().unwrap_or_default();
-        let (mut response, tasks) = response.finish(method, version, self.route.name);
+        let mut response = self.response.take().unwrap_or_default();
+        response.finish(method, version, self.route.name);
+        let (mut response, tasks) = response.into_parts();
         if let Some(busy) = self.busy.take() {
             response.body_mut().keep_busy_while_streamed(busy);
         }
-        if let Some(tasks) = tasks.and_then(|tasks| self.accept(tasks)) {
+        if let Some(tasks) = self.accept(tasks) {
             match self.request.host() {
                 // There is nobody any more to send it to.
                 _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
@@ -100,6 +101,9 @@ impl Exchange {
 
     /// Accepts what the view has registered, unless a door around this app takes care of it.
     fn accept(&self, tasks: Slot) -> Option<Waiting> {
+        if tasks.is_empty() {
+            return None;
+        }
         if let Some(outer) = self.request.extensions().get::<Background>() {
             outer.append(tasks);
             return None;
@@ -111,8 +115,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let tasks = self.response.take().and_then(Response::into_tasks);
-        if let Some(tasks) = tasks.and_then(|tasks| self.accept(tasks)) {
+        let Some(response) = self.response.take() else {
+            return;
+        };
+        if let Some(tasks) = self.accept(response.into_tasks()) {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
     }

@@ -232,17 +232,12 @@ impl Response {
         self.header(ALLOW, methods);
     }
 
-    pub(crate) fn into_tasks(self) -> Option<Slot> {
-        (!self.tasks.is_empty()).then_some(self.tasks)
+    pub(crate) fn into_tasks(self) -> Slot {
+        self.tasks
     }
 
-    /// Makes what HTTP allows of what the view built, and takes it.
-    pub(crate) fn finish(
-        mut self,
-        method: &Method,
-        version: Version,
-        view: &str,
-    ) -> (http::Response<SentBody<Body>>, Option<Slot>) {
+    /// Makes what HTTP allows of what the view built.
+    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
         self.check_length();
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault, "response cannot be sent");
@@ -257,8 +252,10 @@ impl Response {
         } else if version == Version::HTTP_2 {
             self.finish_http2(method);
         }
-        let tasks = (!self.tasks.is_empty()).then_some(self.tasks);
-        (self.inner, tasks)
+    }
+
+    pub(crate) fn into_parts(self) -> (http::Response<SentBody<Body>>, Slot) {
+        (self.inner, self.tasks)
     }
 
     /// On HTTP/1 hyper does both of this itself.
