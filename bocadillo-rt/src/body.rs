@@ -12,7 +12,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::{background::Waiting, error::BoxError, sent::Delivery};
+use crate::{
+    background::Waiting,
+    error::BoxError,
+    sent::{Busy, Delivery},
+};
 
 /// The body of a request or a response.
 #[derive(Default)]
@@ -21,6 +25,8 @@ pub struct Body {
     /// Tasks of an app whose response goes to a server that is not ours. Dropped with the body,
     /// that is, when it was handed to the transport.
     tasks: Option<Box<Handed>>,
+    /// An upload keeps its connection from being idle, whoever reads it.
+    _upload: Option<Busy>,
 }
 
 #[derive(Default)]
@@ -39,6 +45,7 @@ impl Body {
         Self {
             kind: Kind::Empty,
             tasks: None,
+            _upload: None,
         }
     }
 
@@ -52,6 +59,7 @@ impl Body {
         Self {
             kind: Kind::Boxed(Box::pin(body)),
             tasks: None,
+            _upload: None,
         }
     }
 
@@ -66,13 +74,16 @@ impl Body {
         Self {
             kind: Kind::Boxed(stream),
             tasks: None,
+            _upload: None,
         }
     }
 
-    pub(crate) fn incoming(body: Incoming) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &Busy) -> Self {
+        let upload = (!body.is_end_stream()).then(|| busy.clone());
         Self {
             kind: Kind::Incoming(body),
             tasks: None,
+            _upload: upload,
         }
     }
 
@@ -138,6 +149,7 @@ impl From<Bytes> for Body {
         Self {
             kind: Kind::Full(bytes),
             tasks: None,
+            _upload: None,
         }
     }
 }

@@ -82,18 +82,22 @@ impl Exchange {
         response.finish(method, version, self.route.name);
         let (mut response, tasks) = response.into_parts();
         if let Some(busy) = self.busy.take() {
-            response.body_mut().keep_busy_while_streamed(busy);
+            response.body_mut().keep_busy(busy);
         }
-        if let Some(tasks) = self.accept(tasks) {
-            match self.request.host() {
-                // There is nobody any more to send it to.
-                _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
-                Host::Server(peer) => {
-                    let on_done = move |delivery| tasks.start_all(delivery);
-                    peer.connection
-                        .track_wrapped(&mut response, version, on_done);
-                }
-                Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(tasks),
+        match (self.accept(tasks), self.request.host()) {
+            (None, Host::Server(peer)) => peer.connection.watch_wrapped(&mut response, version),
+            (None, Host::Service(_) | Host::Nowhere) => {}
+            // There is nobody any more to send it to.
+            (Some(tasks), _) if detach::is_detached() => {
+                tasks.start_all(Delivery::Aborted { bytes: 0 });
+            }
+            (Some(tasks), Host::Server(peer)) => {
+                let on_done = move |delivery| tasks.start_all(delivery);
+                peer.connection
+                    .track_wrapped(&mut response, version, on_done);
+            }
+            (Some(tasks), Host::Service(_) | Host::Nowhere) => {
+                response.body_mut().get_mut().keep(tasks);
             }
         }
         Ok(response)

@@ -46,7 +46,8 @@ where
 
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
-        let mut request = request.map(Body::incoming);
+        let busy = self.connection.busy(version);
+        let mut request = request.map(|body| Body::incoming(body, &busy));
         let background = Background::default();
         request.extensions_mut().insert(background.clone());
         let exchange = Exchange {
@@ -54,7 +55,7 @@ where
             runner: self.runner.clone(),
             connection: self.connection.clone(),
             version,
-            busy: Some(self.connection.busy(version)),
+            busy: Some(busy),
         };
         let stage = Stage::Ready {
             service: self.service.clone(),
@@ -123,16 +124,18 @@ impl Exchange {
         &mut self,
         response: http::Response<B>,
     ) -> http::Response<SentBody<B>> {
-        let slot = self.background.take();
-        let mut response = if slot.is_empty() {
-            response.map(SentBody::untracked)
+        let slot = self.background.close(&self.runner);
+        let mut response = response.map(SentBody::untracked);
+        if slot.is_empty() {
+            self.connection.watch_wrapped(&mut response, self.version);
         } else {
             let tasks = self.runner.accept(slot, None);
             let on_done = move |delivery| tasks.start_all(delivery);
-            self.connection.track(response, self.version, on_done)
-        };
+            self.connection
+                .track_wrapped(&mut response, self.version, on_done);
+        }
         if let Some(busy) = self.busy.take() {
-            response.body_mut().keep_busy_while_streamed(busy);
+            response.body_mut().keep_busy(busy);
         }
         response
     }
@@ -141,7 +144,7 @@ impl Exchange {
 impl Drop for Exchange {
     /// The client has left, or the service has failed: what was registered runs.
     fn drop(&mut self) {
-        let slot = self.background.take();
+        let slot = self.background.close(&self.runner);
         if !slot.is_empty() {
             self.runner
                 .accept(slot, None)

@@ -72,13 +72,13 @@ impl Response {
     /// response.
     #[track_caller]
     pub fn background(&mut self, task: impl IntoTask) {
-        self.tasks.replace(task.into_task());
+        self.tasks.replace(task.into_task()).log();
     }
 
     /// Registers a task beside those registered before: all run, concurrently.
     #[track_caller]
     pub fn add_background(&mut self, task: impl IntoTask) {
-        self.tasks.add(task.into_task());
+        self.tasks.add(task.into_task()).log();
     }
 
     /// Sets the status. What is no status (100 to 999) is a fault: the client gets a 500.

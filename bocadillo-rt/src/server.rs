@@ -161,7 +161,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
         let begun = self
             .0
             .shared
-            .begin(head, Body::incoming(body), host, Some(busy));
+            .begin(head, Body::incoming(body, &busy), host, Some(busy));
         Respond::new(begun, Arc::clone(&self.0))
     }
 }
@@ -200,13 +200,15 @@ where
         let service = service(connection.clone(), addr);
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let driven = connection.drive(served.into_owned());
+        // As long as there are connections, whatever becomes of this loop.
+        let watch = watch.clone();
         tokio::spawn(async move {
             match driven.await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => tracing::debug!(error, client = ?addr, "connection lost"),
                 None => tracing::debug!(client = ?addr, "connection closed: no progress"),
             }
-            drop(permit);
+            drop((permit, watch));
         });
     }
 }

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Group, IntoTask, Slot};
+use super::{Group, IntoTask, Runner, Slot, Task, slot::LetGo};
+use crate::sent::Delivery;
 
 /// The tasks of one response, in the extensions of its request.
 ///
@@ -33,14 +34,27 @@ pub struct Background {
 
 #[derive(Debug, Default)]
 struct Shared {
-    slot: Mutex<Slot>,
+    state: Mutex<State>,
     group: Option<Arc<Group>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Slot),
+    /// The response was handed over, or there will be none: what comes now starts at once.
+    Closed(Runner),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Open(Slot::default())
+    }
 }
 
 impl Background {
     pub(crate) fn with_group(group: Arc<Group>) -> Self {
         let shared = Shared {
-            slot: Mutex::default(),
+            state: Mutex::default(),
             group: Some(group),
         };
         Self {
@@ -49,35 +63,70 @@ impl Background {
     }
 
     /// Registers a task in place of all before it.
+    ///
+    /// After the response was handed over there is nothing to wait for: the task starts at once,
+    /// and its delivery is [`Unknown`](Delivery::Unknown).
     #[track_caller]
     pub fn background(&self, task: impl IntoTask) {
-        let task = task.into_task();
-        self.slot().replace(task);
+        self.register(task.into_task(), Slot::replace);
     }
 
-    /// Registers a task beside those before it.
+    /// Registers a task beside those before it; otherwise as [`background`](Self::background).
     #[track_caller]
     pub fn add_background(&self, task: impl IntoTask) {
-        let task = task.into_task();
-        self.slot().add(task);
+        self.register(task.into_task(), Slot::add);
     }
 
-    /// Hands on what an app within has registered.
-    pub(crate) fn append(&self, slot: Slot) {
-        self.slot().append(slot);
+    fn register(&self, task: Task, register: impl FnOnce(&mut Slot, Task) -> LetGo) {
+        let mut state = self.state();
+        match &mut *state {
+            State::Open(slot) => {
+                let let_go = register(slot, task);
+                drop(state);
+                let_go.log();
+            }
+            State::Closed(runner) => {
+                let runner = runner.clone();
+                drop(state);
+                tracing::debug!(
+                    task = &*task.name,
+                    location = %task.location,
+                    "background task registered after its response was handed over; it starts now"
+                );
+                runner.start_one(task, Delivery::Unknown, self.group());
+            }
+        }
     }
 
-    pub(crate) fn take(&self) -> Slot {
-        mem::take(&mut *self.slot())
+    /// Hands on what an app within has registered; its view may have outlived its client.
+    pub(crate) fn append(&self, tasks: Slot) {
+        let mut state = self.state();
+        match &mut *state {
+            State::Open(slot) => slot.append(tasks),
+            State::Closed(runner) => {
+                let runner = runner.clone();
+                drop(state);
+                let waiting = runner.accept(tasks, None);
+                waiting.start_all(Delivery::Aborted { bytes: 0 });
+            }
+        }
+    }
+
+    /// Takes what was registered; `runner` has whatever comes later.
+    pub(crate) fn close(&self, runner: &Runner) -> Slot {
+        match mem::replace(&mut *self.state(), State::Closed(runner.clone())) {
+            State::Open(slot) => slot,
+            State::Closed(_) => Slot::default(),
+        }
     }
 
     pub(crate) fn group(&self) -> Option<Arc<Group>> {
         self.shared.group.clone()
     }
 
-    fn slot(&self) -> MutexGuard<'_, Slot> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.shared
-            .slot
+            .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

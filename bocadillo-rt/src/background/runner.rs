@@ -111,12 +111,15 @@ impl Runner {
             slot,
             runner: self.clone(),
             group,
+            is_follow_up: false,
         }
     }
 
     /// Starts a follow-up.
     pub(super) fn start_one(&self, task: Task, delivery: Delivery, group: Option<Arc<Group>>) {
-        self.accept(task.into(), group).start_all(delivery);
+        let mut waiting = self.accept(task.into(), group);
+        waiting.is_follow_up = true;
+        waiting.start_all(delivery);
     }
 
     fn start(&self, task: Task, delivery: Delivery, group: Option<Arc<Group>>) {
@@ -183,6 +186,8 @@ pub(crate) struct Waiting {
     slot: Slot,
     runner: Runner,
     group: Option<Arc<Group>>,
+    /// Its response's own tasks may not all have been started.
+    is_follow_up: bool,
 }
 
 impl Waiting {
@@ -199,7 +204,9 @@ impl Waiting {
         for task in more {
             self.runner.start(task, delivery, self.group.clone());
         }
-        if let Some(group) = self.group.take() {
+        if let Some(group) = self.group.take()
+            && !self.is_follow_up
+        {
             group.released();
         }
     }
@@ -211,7 +218,10 @@ impl Drop for Waiting {
     }
 }
 
-/// How many tasks are in which state. They add up: `registered` is the sum of all others.
+/// How many tasks are in which state.
+///
+/// Each number is read on its own: `registered` is the sum of all others when nothing changes while
+/// they are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

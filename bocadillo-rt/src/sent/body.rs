@@ -43,6 +43,8 @@ struct Tracking {
     /// Gone when the end was handed over.
     token: Option<Token>,
     end: End,
+    /// Too much was in flight when the inner body ended: nothing may be, now.
+    must_drain: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,17 @@ impl<B> SentBody<B> {
         } else {
             End::Done
         };
-        self.tracking = Some(Tracking { ticket, token, end });
+        self.tracking = Some(Tracking {
+            ticket,
+            token,
+            end,
+            must_drain: false,
+        });
+    }
+
+    /// Keeps the connection from being idle as long as the body lives.
+    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        self.busy = Some(busy);
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut B {
@@ -82,15 +94,6 @@ impl<B> SentBody<B> {
     /// Returns the body within, which then nobody tracks.
     pub(crate) fn into_inner(self) -> B {
         self.inner
-    }
-}
-
-impl<B: Body> SentBody<B> {
-    /// Keeps the connection from being idle as long as the body lives, if its length is unknown.
-    pub(crate) fn keep_busy_while_streamed(&mut self, busy: Busy) {
-        if self.inner.size_hint().exact().is_none() {
-            self.busy = Some(busy);
-        }
     }
 }
 
@@ -183,7 +186,8 @@ impl Tracking {
             self.end = End::Done;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
         }
-        if self.ticket.in_flight() > MAX_LOOSE_BYTES {
+        self.must_drain |= self.ticket.in_flight() > MAX_LOOSE_BYTES;
+        if self.must_drain {
             ready!(self.ticket.poll_drained(cx));
         }
         let trailers = trailers.take();

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
     Busy, Driven, SentBody,
     carry::carry,
-    hub::Hub,
+    hub::{Hub, Reason},
     stream,
     ticket::{Delivery, Protocol, Ticket, Token},
 };
@@ -71,6 +71,10 @@ impl Connection {
         version: Version,
         on_done: impl FnOnce(Delivery) + Send + 'static,
     ) {
+        if is_refused(response.status()) {
+            on_done(Delivery::Aborted { bytes: 0 });
+            return;
+        }
         let protocol = match version {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
@@ -88,6 +92,18 @@ impl Connection {
             }
         }
         response.body_mut().track(ticket, token);
+    }
+
+    /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
+    /// as a whole; and what has no body does not wait for a window.
+    pub(crate) fn watch_wrapped<B: Body>(
+        &self,
+        response: &mut Response<SentBody<B>>,
+        version: Version,
+    ) {
+        if version == Version::HTTP_2 && !response.body().is_end_stream() {
+            self.track_wrapped(response, version, |_| {});
+        }
     }
 
     /// Polls hyper's connection through the returned future.
@@ -118,6 +134,11 @@ impl Connection {
 
     /// Asks the future of [`drive`](Self::drive) to end at once.
     pub fn close(&self) {
-        self.hub.kill.request();
+        self.hub.kill.request(Reason::Now, 0);
     }
+}
+
+/// hyper sends no 1xx for a response but the 101; it sends a 500 of its own in their place.
+fn is_refused(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

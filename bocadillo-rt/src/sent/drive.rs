@@ -11,7 +11,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{hub::Hub, scope};
+use super::{
+    hub::{Hub, Verdict},
+    scope,
+};
 
 thread_local! {
     /// The connection whose poll runs on this thread. Only compared, never followed.
@@ -34,6 +37,15 @@ pin_project! {
         connection: Option<F>,
         hub: Arc<Hub>,
         waker: Option<Waker>,
+    }
+
+    impl<F> PinnedDrop for Driven<F> {
+        /// h2 drops its buffers under its lock here too: see `scope`.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            scope::within(|| this.connection.set(None));
+            this.hub.kill.forget_waker();
+        }
     }
 }
 
@@ -61,8 +73,10 @@ impl<F: Future> Future for Driven<F> {
             *this.waker = Some(cx.waker().clone());
             this.hub.kill.register(cx.waker());
         }
-        if this.hub.kill.is_requested() {
-            scope::within(|| this.connection.set(None));
+        match this.hub.verdict() {
+            Verdict::None => {}
+            Verdict::Close => scope::within(|| this.connection.set(None)),
+            Verdict::Withdrawn => this.hub.kill.register(cx.waker()),
         }
         let Some(connection) = this.connection.as_mut().as_pin_mut() else {
             return Poll::Ready(None);

@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -48,10 +48,26 @@ pub(super) struct Activity {
 /// The wish that the connection's task end, and how to wake it for that.
 #[derive(Default)]
 pub(super) struct Kill {
-    requested: AtomicBool,
-    /// Set by [`Driven`](super::Driven); `SeqCst` with `requested`, each side writing its own
-    /// before it reads the other's.
+    /// Why. `SeqCst` with `waker`: each side writes its own before it reads the other's.
+    reason: AtomicU8,
+    /// What the IO had accepted when it was wished.
+    accepted: AtomicU64,
+    /// Set by [`Driven`](super::Driven).
     waker: Mutex<Option<Waker>>,
+}
+
+/// Why a connection is to be closed. What [`Watch`](super::Watch) saw may have changed until the
+/// connection's task is polled, which looks again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Reason {
+    None,
+    /// No request has come for long.
+    Idle,
+    /// Nothing was written for long, although there was something to write.
+    Stalled,
+    /// Whatever happens.
+    Now,
 }
 
 #[derive(Default)]
@@ -195,8 +211,9 @@ impl Live {
 }
 
 impl Kill {
-    pub(super) fn request(&self) {
-        self.requested.store(true, SeqCst);
+    pub(super) fn request(&self, reason: Reason, accepted: u64) {
+        self.accepted.store(accepted, SeqCst);
+        self.reason.store(reason as u8, SeqCst);
         let waker = lock(&self.waker).take();
         if let Some(waker) = waker {
             waker.wake();
@@ -207,8 +224,44 @@ impl Kill {
         *lock(&self.waker) = Some(waker.clone());
     }
 
-    pub(super) fn is_requested(&self) -> bool {
-        self.requested.load(SeqCst)
+    pub(super) fn forget_waker(&self) {
+        lock(&self.waker).take();
+    }
+
+    fn reason(&self) -> Reason {
+        match self.reason.load(SeqCst) {
+            0 => Reason::None,
+            1 => Reason::Idle,
+            2 => Reason::Stalled,
+            _ => Reason::Now,
+        }
+    }
+}
+
+/// What is to be done about a wish to close.
+pub(super) enum Verdict {
+    None,
+    Close,
+    /// It is out of date.
+    Withdrawn,
+}
+
+impl Hub {
+    pub(super) fn verdict(&self) -> Verdict {
+        let activity = &self.activity;
+        let accepted = activity.accepted.load(Relaxed);
+        let is_still = || accepted == self.kill.accepted.load(SeqCst);
+        let is_due = match self.kill.reason() {
+            Reason::None => return Verdict::None,
+            Reason::Now => true,
+            Reason::Idle => activity.requests.load(Relaxed) == 0 && is_still(),
+            Reason::Stalled => activity.is_write_blocked.load(Relaxed) && is_still(),
+        };
+        if is_due {
+            return Verdict::Close;
+        }
+        self.kill.reason.store(Reason::None as u8, SeqCst);
+        Verdict::Withdrawn
     }
 }
 
@@ -230,6 +283,12 @@ impl Busy {
     pub(super) fn new(hub: Arc<Hub>) -> Self {
         hub.activity.requests.fetch_add(1, Relaxed);
         Self(hub)
+    }
+}
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
     }
 }
 

@@ -64,6 +64,13 @@ pin_project! {
         stream: Option<F>,
         guard: Guard,
     }
+
+    impl<F> PinnedDrop for StreamTask<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            scope::within(|| this.stream.set(None));
+        }
+    }
 }
 
 /// The ticket of a stream whose task lives.
@@ -93,11 +100,22 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
 
 /// Calls `poll`; returns with its result the ticket of what was tracked within.
 fn enter<R>(poll: impl FnOnce() -> R) -> (R, Option<Arc<Ticket>>) {
-    let outer = STREAM.replace(Polled::Stream(None));
+    let restore = Restore(STREAM.replace(Polled::Stream(None)));
     let result = poll();
-    match STREAM.replace(outer) {
-        Polled::Stream(ticket) => (result, ticket),
-        Polled::Nothing => (result, None),
+    let ticket = STREAM.with_borrow_mut(|polled| match polled {
+        Polled::Stream(ticket) => ticket.take(),
+        Polled::Nothing => None,
+    });
+    drop(restore);
+    (result, ticket)
+}
+
+/// Restores what was polled before, when the poll returns or unwinds.
+struct Restore(Polled);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        STREAM.set(std::mem::replace(&mut self.0, Polled::Nothing));
     }
 }
 

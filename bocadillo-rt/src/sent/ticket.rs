@@ -80,6 +80,8 @@ pub(super) struct Ticket {
 #[derive(Default)]
 struct Stream {
     waker: Option<Waker>,
+    /// The task lives. Not told by the waker, which is taken when the task is woken.
+    is_attached: bool,
     abort: bool,
 }
 
@@ -140,11 +142,15 @@ impl Ticket {
     }
 
     pub(super) fn attach_stream(&self, waker: Waker) {
-        lock(&self.stream).waker = Some(waker);
+        let mut stream = lock(&self.stream);
+        stream.waker = Some(waker);
+        stream.is_attached = true;
     }
 
     pub(super) fn detach_stream(&self) {
-        lock(&self.stream).waker = None;
+        let mut stream = lock(&self.stream);
+        stream.waker = None;
+        stream.is_attached = false;
     }
 
     pub(super) fn is_stream_aborted(&self) -> bool {
@@ -155,9 +161,12 @@ impl Ticket {
     pub(super) fn abort_stream(&self) -> bool {
         let mut stream = lock(&self.stream);
         stream.abort = true;
-        let waker = stream.waker.take();
+        let (waker, is_attached) = (stream.waker.take(), stream.is_attached);
         drop(stream);
-        waker.map(Waker::wake).is_some()
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        is_attached
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     Connection,
-    hub::Hub,
-    ticket::{MARKED, Ticket, lock},
+    hub::{Hub, Reason},
+    ticket::{MARKED, Protocol, Ticket, lock},
 };
 
 /// Looks at its connections from a thread of its own, so that a request pays for no timer.
@@ -42,7 +42,8 @@ impl Watch {
     /// Starts the thread.
     ///
     /// A response whose bytes wait for `send_timeout` without progress is aborted; a connection on
-    /// which no request has come for `head_timeout` is closed (on HTTP/2: if none ever came).
+    /// which no request has come for `head_timeout`, and nothing is under way, is closed; one of
+    /// HTTP/2 that has had a request, after ten times that.
     ///
     /// # Errors
     ///
@@ -126,9 +127,9 @@ struct Seen {
 /// The responses whose bytes wait.
 type Waiting = HashMap<*const Ticket, Waits>;
 
-/// How much was written of a response when that last changed.
+/// How far a response, and where that matters its connection, had come when that last changed.
 struct Waits {
-    written: u64,
+    progress: (u64, u64),
     since: Instant,
     /// As in `Seen`.
     _ticket: Weak<Ticket>,
@@ -143,6 +144,7 @@ fn look(
     let key = Arc::as_ptr(hub);
     let before = seen.remove(&key);
     let activity = &hub.activity;
+    let is_blocked = activity.is_write_blocked.load(Relaxed);
     let accepted = activity.accepted.load(Relaxed);
     let requests = activity.requests.load(Relaxed);
     let since = match &before {
@@ -150,13 +152,14 @@ fn look(
         _ => now,
     };
     let still = now.duration_since(since);
-    let is_blocked = activity.is_write_blocked.load(Relaxed);
-    let is_quiet = requests == 0 && !activity.is_multiplexed.load(Relaxed);
-    if (is_blocked && still >= limits.send) || (!is_blocked && is_quiet && still >= limits.head) {
-        hub.kill.request();
+    let tickets = hub.tickets();
+    if is_blocked && still >= limits.send {
+        hub.kill.request(Reason::Stalled, accepted);
+    } else if !is_blocked && requests == 0 && tickets.is_empty() && still >= limits.idle(hub) {
+        hub.kill.request(Reason::Idle, accepted);
     }
     let before = before.map(|seen| seen.waiting).unwrap_or_default();
-    let waiting = look_at_responses(hub, &before, limits, now);
+    let waiting = look_at_responses(hub, tickets, &before, limits, now);
     (
         key,
         Seen {
@@ -169,30 +172,41 @@ fn look(
     )
 }
 
-fn look_at_responses(hub: &Hub, before: &Waiting, limits: Limits, now: Instant) -> Waiting {
+fn look_at_responses(
+    hub: &Hub,
+    tickets: Vec<Arc<Ticket>>,
+    before: &Waiting,
+    limits: Limits,
+    now: Instant,
+) -> Waiting {
     let mut waiting = HashMap::new();
-    for ticket in hub
-        .tickets()
-        .into_iter()
-        .filter(|ticket| is_waiting(ticket))
-    {
+    for ticket in tickets.into_iter().filter(|ticket| is_waiting(ticket)) {
         let key = Arc::as_ptr(&ticket);
-        let written = ticket.written();
+        // What was copied into a write buffer counts as written at once. From then on it is the
+        // connection that moves, or does not.
+        let is_copied = ticket.protocol == Protocol::Http1 || ticket.in_flight() == 0;
+        let connection = if is_copied {
+            hub.activity.accepted.load(Relaxed)
+        } else {
+            0
+        };
+        let progress = (ticket.written(), connection);
         let since = match before.get(&key) {
-            Some(before) if before.written == written => before.since,
+            Some(before) if before.progress == progress => before.since,
             _ => now,
         };
+        if now.duration_since(since) >= limits.send && !ticket.abort_stream() {
+            hub.kill.request(Reason::Now, 0);
+        }
+        let ticket = Arc::downgrade(&ticket);
         waiting.insert(
             key,
             Waits {
-                written,
+                progress,
                 since,
-                _ticket: Arc::downgrade(&ticket),
+                _ticket: ticket,
             },
         );
-        if now.duration_since(since) >= limits.send && !ticket.abort_stream() {
-            hub.kill.request();
-        }
     }
     waiting
 }
@@ -200,6 +214,18 @@ fn look_at_responses(hub: &Hub, before: &Waiting, limits: Limits, now: Instant) 
 /// Whether bytes of the response wait. A quiet event stream has none that do.
 fn is_waiting(ticket: &Ticket) -> bool {
     ticket.in_flight() > 0 || ticket.state.load(Relaxed) == MARKED
+}
+
+impl Limits {
+    /// A connection of HTTP/2 is made to last: browsers keep one for minutes.
+    fn idle(&self, hub: &Hub) -> Duration {
+        let is_multiplexed = hub.activity.is_multiplexed.load(Relaxed);
+        if is_multiplexed {
+            self.head * 10
+        } else {
+            self.head
+        }
+    }
 }
 
 impl fmt::Debug for Watch {

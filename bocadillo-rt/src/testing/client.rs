@@ -96,6 +96,10 @@ where
     let group = Arc::new(Group::default());
     let background = Background::with_group(Arc::clone(&group));
     request.extensions_mut().insert(background.clone());
+    let _lost = Lost {
+        background: background.clone(),
+        runner: runner.clone(),
+    };
     let ready = poll_fn(|cx| lock().poll_ready(cx).map_err(Into::<BoxError>::into)).await;
     if let Err(error) = ready {
         panic!("the service is not ready: {error}");
@@ -114,10 +118,25 @@ where
         Ok(_) => Delivery::Sent,
         Err(_) => Delivery::Aborted { bytes: 0 },
     };
-    runner
-        .accept(background.take(), background.group())
-        .start_all(delivery);
+    let tasks = background.close(&runner);
+    runner.accept(tasks, background.group()).start_all(delivery);
     TestResponse { head, body, group }
+}
+
+/// Starts what was registered if the request is given up.
+struct Lost {
+    background: Background,
+    runner: Runner,
+}
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        let tasks = self.background.close(&self.runner);
+        if !tasks.is_empty() {
+            let waiting = self.runner.accept(tasks, self.background.group());
+            waiting.start_all(Delivery::Aborted { bytes: 0 });
+        }
+    }
 }
 
 impl fmt::Debug for Client {
