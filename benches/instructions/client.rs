@@ -25,14 +25,14 @@ pub(crate) struct Scenario {
 pub(crate) const SCENARIOS: [Scenario; 2] = [
     Scenario {
         name: "plain",
-        request: "GET /plain HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        request: "GET /plain HTTP/1.1\r\nhost: localhost\r\nuser-agent: curl/8.14.1\r\naccept: */*\r\n\r\n",
         status: "HTTP/1.1 200 ",
         body: "hello",
         tally: 0,
     },
     Scenario {
         name: "orders",
-        request: "POST /orders HTTP/1.1\r\nhost: localhost\r\n\
+        request: "POST /orders HTTP/1.1\r\nhost: localhost\r\nuser-agent: curl/8.14.1\r\naccept: */*\r\n\
             content-type: application/json\r\ncontent-length: 54\r\n\r\n\
             {\"email\":\"a@example.net\",\"item\":\"bocadillo\",\"count\":2}",
         status: "HTTP/1.1 201 ",

@@ -77,15 +77,42 @@ impl Exchange {
     }
 
     fn hand_over(&mut self) -> Answer {
-        let (method, version) = (self.request.method(), self.request.version());
-        let mut response = self.response.take().unwrap_or_default();
-        response.finish(method, version, self.route.name);
-        let (mut response, tasks) = response.into_parts();
-        if let Some(busy) = self.busy.take() {
+        let (busy, view) = (self.busy.take(), self.route.name);
+        let Self {
+            request, response, ..
+        } = self;
+        let response = response.get_or_insert_default();
+        response.finish(request.method(), request.version(), view);
+        let tasks = response.take_tasks();
+        // Where it is: it is moved once, to hyper.
+        response.hand_over(
+            busy,
+            tasks.and_then(|tasks| accept(tasks, request)),
+            request,
+        );
+        Ok(self.response.take().unwrap_or_default().into_inner())
+    }
+}
+
+/// Accepts what the view has registered, unless a door around this app takes care of it.
+fn accept(tasks: Slot, request: &Request) -> Option<Waiting> {
+    if let Some(outer) = request.extensions().get::<Background>() {
+        outer.append(tasks);
+        return None;
+    }
+    let shared = request.host().shared()?;
+    Some(shared.runner.accept(tasks, None))
+}
+
+impl Response {
+    /// Lets the response's way be followed, for its tasks or for stalling.
+    fn hand_over(&mut self, busy: Option<Busy>, tasks: Option<Waiting>, request: &Request) {
+        let (response, version) = (self.inner_mut(), request.version());
+        if let Some(busy) = busy {
             response.body_mut().keep_busy(busy);
         }
-        match (self.accept(tasks), self.request.host()) {
-            (None, Host::Server(peer)) => peer.connection.watch_wrapped(&mut response, version),
+        match (tasks, request.host()) {
+            (None, Host::Server(peer)) => peer.connection.watch_wrapped(response, version),
             (None, Host::Service(_) | Host::Nowhere) => {}
             // There is nobody any more to send it to.
             (Some(tasks), _) if detach::is_detached() => {
@@ -93,36 +120,22 @@ impl Exchange {
             }
             (Some(tasks), Host::Server(peer)) => {
                 let on_done = move |delivery| tasks.start_all(delivery);
-                peer.connection
-                    .track_wrapped(&mut response, version, on_done);
+                peer.connection.track_wrapped(response, version, on_done);
             }
             (Some(tasks), Host::Service(_) | Host::Nowhere) => {
                 response.body_mut().get_mut().keep(tasks);
             }
         }
-        Ok(response)
-    }
-
-    /// Accepts what the view has registered, unless a door around this app takes care of it.
-    fn accept(&self, tasks: Slot) -> Option<Waiting> {
-        if tasks.is_empty() {
-            return None;
-        }
-        if let Some(outer) = self.request.extensions().get::<Background>() {
-            outer.append(tasks);
-            return None;
-        }
-        let shared = self.request.host().shared()?;
-        Some(shared.runner.accept(tasks, None))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(response) = self.response.take() else {
+        let Some(response) = &mut self.response else {
             return;
         };
-        if let Some(tasks) = self.accept(response.into_tasks()) {
+        let tasks = response.take_tasks();
+        if let Some(tasks) = tasks.and_then(|tasks| accept(tasks, &self.request)) {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
     }

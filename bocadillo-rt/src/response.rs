@@ -232,8 +232,17 @@ impl Response {
         self.header(ALLOW, methods);
     }
 
-    pub(crate) fn into_tasks(self) -> Slot {
-        self.tasks
+    #[inline]
+    pub(crate) fn take_tasks(&mut self) -> Option<Slot> {
+        (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut http::Response<SentBody<Body>> {
+        &mut self.inner
+    }
+
+    pub(crate) fn into_inner(self) -> http::Response<SentBody<Body>> {
+        self.inner
     }
 
     /// Makes what HTTP allows of what the view built.
@@ -252,10 +261,6 @@ impl Response {
         } else if version == Version::HTTP_2 {
             self.finish_http2(method);
         }
-    }
-
-    pub(crate) fn into_parts(self) -> (http::Response<SentBody<Body>>, Slot) {
-        (self.inner, self.tasks)
     }
 
     /// On HTTP/1 hyper does both of this itself.

@@ -4,66 +4,63 @@
 //! captured, a request's body of the same connection for instance, and that takes the lock again.
 //! So within the polls that we wrap, such reports wait for the poll's end.
 
-use std::{cell::RefCell, mem};
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+};
 
 use super::ticket::{Delivery, OnDone};
 
-#[derive(Default)]
-struct Scope {
-    depth: usize,
-    reports: Vec<(OnDone, Delivery)>,
-}
-
 thread_local! {
-    static SCOPE: RefCell<Scope> = const { RefCell::new(Scope { depth: 0, reports: Vec::new() }) };
+    /// How many of our polls run on this thread, one within the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Something waits in `REPORTS`; apart from those, since this is read at the end of each poll.
+    static IS_WAITING: Cell<bool> = const { Cell::new(false) };
+    static REPORTS: RefCell<Vec<(OnDone, Delivery)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Calls `poll`, then what it has to report.
 pub(super) fn within<R>(poll: impl FnOnce() -> R) -> R {
-    let _leave = Leave::enter();
+    DEPTH.set(DEPTH.get() + 1);
+    let _leave = Leave;
     poll()
 }
 
 /// Reports now, or at the end of the poll that runs.
 pub(super) fn report(on_done: OnDone, delivery: Delivery) {
     let mut kept = Some(on_done);
-    // Without the thread's local state (it is ending), nothing is polled either.
-    let _ = SCOPE.try_with(|scope| {
-        let mut scope = scope.borrow_mut();
-        if scope.depth > 0
-            && let Some(on_done) = kept.take()
-        {
-            scope.reports.push((on_done, delivery));
-        }
-    });
+    if DEPTH.get() > 0 {
+        // Without the thread's local state (the thread is ending), it is reported now.
+        let _ = REPORTS.try_with(|reports| {
+            reports
+                .borrow_mut()
+                .extend(kept.take().map(|on_done| (on_done, delivery)));
+            IS_WAITING.set(true);
+        });
+    }
     if let Some(on_done) = kept {
         on_done(delivery);
     }
 }
 
-/// Leaves the scope when the poll returns or unwinds.
+/// Leaves the poll when it returns or unwinds.
 struct Leave;
 
-impl Leave {
-    fn enter() -> Self {
-        SCOPE.with_borrow_mut(|scope| scope.depth += 1);
-        Self
+impl Drop for Leave {
+    #[inline]
+    fn drop(&mut self) {
+        let depth = DEPTH.get() - 1;
+        DEPTH.set(depth);
+        if depth == 0 && IS_WAITING.replace(false) {
+            report_all();
+        }
     }
 }
 
-impl Drop for Leave {
-    fn drop(&mut self) {
-        let reports = SCOPE.with_borrow_mut(|scope| {
-            scope.depth -= 1;
-            let is_due = scope.depth == 0 && !scope.reports.is_empty();
-            if is_due {
-                mem::take(&mut scope.reports)
-            } else {
-                Vec::new()
-            }
-        });
-        for (on_done, delivery) in reports {
-            on_done(delivery);
-        }
+#[cold]
+fn report_all() {
+    let reports = REPORTS.try_with(|reports| mem::take(&mut *reports.borrow_mut()));
+    for (on_done, delivery) in reports.unwrap_or_default() {
+        on_done(delivery);
     }
 }
