@@ -32,8 +32,7 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// or is dropped: its tasks run in each case.
 pub(crate) struct Exchange {
     request: Request,
-    /// Taken when it is handed over: to leave an empty one behind would be to drop that, too.
-    response: Option<Response>,
+    response: Response,
     route: RouteInfo,
     busy: Option<Busy>,
 }
@@ -50,7 +49,7 @@ impl Exchange {
         let request = Request::new(head, body, params, host);
         Self {
             request,
-            response: Some(Response::new()),
+            response: Response::new(),
             route,
             busy,
         }
@@ -58,7 +57,7 @@ impl Exchange {
 
     /// Answers what no view answers.
     pub(crate) fn answer(mut self, build: impl FnOnce(&mut Response)) -> Answer {
-        build(self.response());
+        build(&mut self.response);
         self.hand_over()
     }
 
@@ -66,14 +65,10 @@ impl Exchange {
         let view = self.route.name;
         match outcome {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.response().answer_error(&error, view),
-            Err(panic) => self.response().answer_panic(&message(&*panic), view),
+            Ok(Err(error)) => self.response.answer_error(&error, view),
+            Err(panic) => self.response.answer_panic(&message(&*panic), view),
         }
         self.hand_over()
-    }
-
-    fn response(&mut self) -> &mut Response {
-        self.response.get_or_insert_default()
     }
 
     fn hand_over(&mut self) -> Answer {
@@ -81,7 +76,6 @@ impl Exchange {
         let Self {
             request, response, ..
         } = self;
-        let response = response.get_or_insert_default();
         response.finish(request.method(), request.version(), view);
         let tasks = response.take_tasks();
         // Where it is: it is moved once, to hyper.
@@ -90,7 +84,7 @@ impl Exchange {
             tasks.and_then(|tasks| accept(tasks, request)),
             request,
         );
-        Ok(self.response.take().unwrap_or_default().into_inner())
+        Ok(response.take_inner())
     }
 }
 
@@ -131,10 +125,7 @@ impl Response {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(response) = &mut self.response else {
-            return;
-        };
-        let tasks = response.take_tasks();
+        let tasks = self.response.take_tasks();
         if let Some(tasks) = tasks.and_then(|tasks| accept(tasks, &self.request)) {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
@@ -149,10 +140,7 @@ pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, mut exchange: Exchange) -> Runni
     Box::pin(async move {
         let exchange = &mut exchange;
         let outcome = Contain {
-            view: view.run(
-                &mut exchange.request,
-                exchange.response.get_or_insert_default(),
-            ),
+            view: view.run(&mut exchange.request, &mut exchange.response),
         }
         .await;
         exchange.finish(outcome)

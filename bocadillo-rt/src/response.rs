@@ -25,6 +25,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
+/// Nobody can reach a response that an exchange has handed over.
+const WHOLE: &str = "a response is whole until it is handed over";
+
 /// A response, as a view builds it, and the tasks for after it.
 ///
 /// The last content setter wins. Setters return nothing to handle: what cannot be sent, as an
@@ -44,8 +47,11 @@ const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// }
 /// ```
 pub struct Response {
-    inner: http::Response<SentBody<Body>>,
+    /// Taken when it is handed over: to leave an empty one behind would be to drop that, too.
+    inner: Option<http::Response<SentBody<Body>>>,
     tasks: Slot,
+    /// The view may have set a content-length. Else there is none to be checked.
+    may_declare_length: bool,
     /// Why the response cannot be sent as it is.
     fault: Option<Box<str>>,
 }
@@ -54,10 +60,11 @@ impl Response {
     /// Creates an empty response with status 200.
     #[must_use]
     pub fn new() -> Self {
-        let inner = http::Response::new(SentBody::untracked(Body::empty()));
+        let inner = Some(http::Response::new(SentBody::untracked(Body::empty())));
         Self {
             inner,
             tasks: Slot::default(),
+            may_declare_length: false,
             fault: None,
         }
     }
@@ -90,7 +97,7 @@ impl Response {
             {
                 self.fail(format!("status {status} is not final"));
             }
-            Ok(status) => *self.inner.status_mut() = status,
+            Ok(status) => *self.inner_mut().status_mut() = status,
             Err(_) => self.fail("the status is not within 100 to 999"),
         }
     }
@@ -98,7 +105,7 @@ impl Response {
     /// Returns the status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
-        self.inner.status()
+        self.inner().status()
     }
 
     /// Makes this text the content.
@@ -140,7 +147,7 @@ impl Response {
 
     /// Makes any body the content; its content type is yours to set.
     pub fn body(&mut self, body: Body) {
-        *self.inner.body_mut() = SentBody::untracked(body);
+        *self.inner_mut().body_mut() = SentBody::untracked(body);
     }
 
     /// Sends the client elsewhere, by a 302.
@@ -168,8 +175,9 @@ impl Response {
             self.fail(format!("{name:?} is no header name"));
             return;
         };
+        self.may_declare_length |= name == CONTENT_LENGTH;
         match value.try_into() {
-            Ok(value) => drop(self.inner.headers_mut().insert(name, value)),
+            Ok(value) => drop(self.inner_mut().headers_mut().insert(name, value)),
             Err(_) => self.fail(format!(
                 "the value of header `{name}` is not allowed in a header"
             )),
@@ -179,17 +187,20 @@ impl Response {
     /// Returns the headers that were set.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
+        self.inner().headers()
     }
 
     /// Returns the headers, to append or remove.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.inner.headers_mut()
+        self.may_declare_length = true;
+        self.inner_mut().headers_mut()
     }
 
     fn content(&mut self, content_type: HeaderValue, body: Body) {
-        self.inner.headers_mut().insert(CONTENT_TYPE, content_type);
-        *self.inner.body_mut() = SentBody::untracked(body);
+        self.inner_mut()
+            .headers_mut()
+            .insert(CONTENT_TYPE, content_type);
+        *self.inner_mut().body_mut() = SentBody::untracked(body);
     }
 
     #[cold]
@@ -224,7 +235,7 @@ impl Response {
     fn answer_internal(&mut self) {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         self.fault = None;
-        *self.inner.status_mut() = status;
+        *self.inner_mut().status_mut() = status;
         self.text(Title(status).to_string());
     }
 
@@ -237,23 +248,30 @@ impl Response {
         (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
     }
 
-    pub(crate) fn inner_mut(&mut self) -> &mut http::Response<SentBody<Body>> {
-        &mut self.inner
+    fn inner(&self) -> &http::Response<SentBody<Body>> {
+        self.inner.as_ref().expect(WHOLE)
     }
 
-    pub(crate) fn into_inner(self) -> http::Response<SentBody<Body>> {
-        self.inner
+    pub(crate) fn inner_mut(&mut self) -> &mut http::Response<SentBody<Body>> {
+        self.inner.as_mut().expect(WHOLE)
+    }
+
+    /// Takes what hyper is given. Only an exchange does, when its view has ended.
+    pub(crate) fn take_inner(&mut self) -> http::Response<SentBody<Body>> {
+        self.inner.take().expect(WHOLE)
     }
 
     /// Makes what HTTP allows of what the view built.
     pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
-        self.check_length();
+        if self.may_declare_length {
+            self.check_length();
+        }
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault, "response cannot be sent");
-            self.inner.headers_mut().remove(CONTENT_LENGTH);
+            self.inner_mut().headers_mut().remove(CONTENT_LENGTH);
             self.answer_internal();
         }
-        let status = self.inner.status();
+        let status = self.inner().status();
         if status == StatusCode::NO_CONTENT || status == StatusCode::SWITCHING_PROTOCOLS {
             self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
         } else if status == StatusCode::NOT_MODIFIED {
@@ -265,16 +283,16 @@ impl Response {
 
     /// On HTTP/1 hyper does both of this itself.
     fn finish_http2(&mut self, method: &Method) {
-        let Some(length) = self.inner.body().size_hint().exact() else {
+        let Some(length) = self.inner().body().size_hint().exact() else {
             if method == Method::HEAD {
                 self.strip(&[]);
             }
             return;
         };
         if length == 0 {
-            self.inner.headers_mut().insert(CONTENT_LENGTH, ZERO);
+            self.inner_mut().headers_mut().insert(CONTENT_LENGTH, ZERO);
         } else if method == Method::HEAD {
-            self.inner
+            self.inner_mut()
                 .headers_mut()
                 .insert(CONTENT_LENGTH, length.into());
             self.strip(&[]);
@@ -282,22 +300,22 @@ impl Response {
     }
 
     fn strip(&mut self, headers: &[HeaderName]) {
-        *self.inner.body_mut() = SentBody::untracked(Body::empty());
+        *self.inner_mut().body_mut() = SentBody::untracked(Body::empty());
         for header in headers {
-            self.inner.headers_mut().remove(header);
+            self.inner_mut().headers_mut().remove(header);
         }
     }
 
     /// A content-length that disagrees with the content would break the connection's framing.
     fn check_length(&mut self) {
-        let Some(declared) = self.inner.headers().get(CONTENT_LENGTH) else {
+        let Some(declared) = self.inner().headers().get(CONTENT_LENGTH) else {
             return;
         };
         let declared = declared
             .to_str()
             .ok()
             .and_then(|length| length.parse().ok());
-        let known = self.inner.body().size_hint().exact();
+        let known = self.inner().body().size_hint().exact();
         if known.is_some_and(|known| declared != Some(known)) || declared.is_none() {
             self.fail("header `content-length` disagrees with the content; leave it out");
         }
@@ -313,9 +331,9 @@ impl Default for Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.inner.status())
-            .field("headers", self.inner.headers())
-            .field("body", self.inner.body())
+            .field("status", &self.inner().status())
+            .field("headers", self.inner().headers())
+            .field("body", self.inner().body())
             .field("tasks", &self.tasks)
             .finish_non_exhaustive()
     }

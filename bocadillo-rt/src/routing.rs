@@ -38,7 +38,7 @@ pub(crate) struct Router {
     routes: Vec<Route>,
     views: Vec<Views>,
     /// Paths without parameters: most requests, and the cheaper look-up.
-    /// Sorted.
+    /// Sorted by length, then content: most comparisons end at the length.
     exact: Vec<(String, usize)>,
     patterns: matchit::Router<usize>,
 }
@@ -105,7 +105,7 @@ impl Router {
         let at = self.views.len();
         let (pattern, names) = pattern(&route.path);
         if names.is_empty() {
-            let place = self.exact.partition_point(|(path, _)| *path < route.path);
+            let place = self.exact_place(&route.path).unwrap_or_else(|place| place);
             self.exact.insert(place, (route.path.clone(), at));
         } else {
             self.patterns
@@ -140,11 +140,15 @@ impl Router {
         })
     }
 
+    /// Where a path is among the exact ones, or would be.
+    fn exact_place(&self, path: &str) -> Result<usize, usize> {
+        let key = (path.len(), path);
+        self.exact
+            .binary_search_by(|(known, _)| (known.len(), known.as_str()).cmp(&key))
+    }
+
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let exact = self
-            .exact
-            .binary_search_by(|(known, _)| known.as_str().cmp(path));
-        let (views, params) = match exact {
+        let (views, params) = match self.exact_place(path) {
             Ok(at) => (&self.views[self.exact[at].1], Params::default()),
             Err(_) => {
                 let Ok(found) = self.patterns.at(path) else {

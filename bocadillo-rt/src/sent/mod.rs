@@ -22,7 +22,7 @@
 //!    * HTTP/1: the body is dropped when its last frame was buffered, and nothing is flushed in
 //!      between. So the [`SentBody`] marks the response when it is dropped.
 //!    * HTTP/2: the body is dropped long before its frames reach the buffer: they wait for flow
-//!      control and for other streams. So a [`Token`](ticket::Token) travels *inside* the frame
+//!      control and for other streams. So a token travels *inside* the frame
 //!      that carries END_STREAM: in its [`SentBuf`], or, where the end is a HEADERS frame, in the
 //!      owner of one header value. When h2 has encoded the frame, the token goes.
 //! 3. **The wire.** When a stream is reset, h2 drops its queued frames, which a token without data
@@ -47,7 +47,7 @@
 //!
 //! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 that must not hurt
 //! the other streams, and only the stream's own task can reset it. So a body keeps its end back
-//! until at most [`MAX_LOOSE_BYTES`](body::MAX_LOOSE_BYTES) of it wait in h2: until then the task
+//! until at most 16 KiB of it wait in h2: until then the task
 //! lives, and dropping it resets the stream ([`Streams`]). What is stuck within those last bytes
 //! is ended by closing the connection.
 //!
