@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
     Path, Token,
-    parse::{Parse, ParseStream},
+    parse::{Parse, ParseStream, Parser as _},
 };
 
 /// The facade's path: `::bocadillo`, or what `crate = path` says.
@@ -33,6 +33,24 @@ impl Parse for CratePath {
         let path = input.call(Path::parse_mod_style)?;
         Ok(Self(Some(path)))
     }
+}
+
+/// Parses the arguments of an attribute that takes `crate = path` and nothing else; `message` is
+/// what it says to anything else.
+pub(crate) fn only_crate(args: TokenStream, message: &str) -> syn::Result<CratePath> {
+    let parse = |input: ParseStream<'_>| {
+        let path = if input.peek(Token![crate]) {
+            input.parse()?
+        } else {
+            CratePath::default()
+        };
+        if input.is_empty() {
+            Ok(path)
+        } else {
+            Err(input.error(message))
+        }
+    };
+    parse.parse2(args)
 }
 
 /// A key that stands twice is a mistake on the second.

@@ -2,31 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{
-    ReturnType, Token,
-    parse::{Parse, ParseStream, Parser as _},
-    spanned::Spanned as _,
-};
+use syn::{ReturnType, spanned::Spanned as _};
 
-use crate::{args::CratePath, errors::Errors, item_fn::ItemFn};
+use crate::{args::only_crate, errors::Errors, item_fn::ItemFn};
 
-#[derive(Default)]
-struct Args {
-    crate_path: CratePath,
-}
-
-impl Parse for Args {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut args = Self::default();
-        if input.peek(Token![crate]) {
-            args.crate_path = input.parse()?;
-        }
-        if input.is_empty() {
-            return Ok(args);
-        }
-        Err(input.error("`#[bocadillo::main]` has no options but `crate = path`"))
-    }
-}
+const OPTIONS: &str = "`#[bocadillo::main]` has no options but `crate = path`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut function = match ItemFn::parse_item(item) {
@@ -34,9 +14,9 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Err(reported) => return reported,
     };
     let mut errors = Errors::default();
-    let args = errors.take(Args::parse.parse2(args));
+    let crate_path = errors.take(only_crate(args, OPTIONS));
     validate(&function, &mut errors);
-    let root = args.crate_path.root();
+    let root = crate_path.root();
     let private = quote!(#root::__private);
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),

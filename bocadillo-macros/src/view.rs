@@ -2,30 +2,11 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
-use syn::{
-    FnArg, Pat, Token,
-    parse::{Parse, ParseStream, Parser as _},
-};
+use syn::{FnArg, Pat};
 
-use crate::{args::CratePath, errors::Errors, item_fn::ItemFn, rewrite::rewrite};
+use crate::{args::only_crate, errors::Errors, item_fn::ItemFn, rewrite::rewrite};
 
-#[derive(Default)]
-struct Args {
-    crate_path: CratePath,
-}
-
-impl Parse for Args {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut args = Self::default();
-        if input.peek(Token![crate]) {
-            args.crate_path = input.parse()?;
-        }
-        if input.is_empty() {
-            return Ok(args);
-        }
-        Err(input.error("`#[view]` has no options but `crate = path`; for a path, use `#[route]`"))
-    }
-}
+const OPTIONS: &str = "`#[view]` has no options but `crate = path`; for a path, use `#[route]`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut function = match ItemFn::parse_item(item) {
@@ -33,9 +14,9 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Err(reported) => return reported,
     };
     let mut errors = Errors::default();
-    let args = errors.take(Args::parse.parse2(args));
+    let crate_path = errors.take(only_crate(args, OPTIONS));
     validate(&function, "view", &mut errors);
-    function.body = rewrite(&function.body, &response(&function), &args.crate_path);
+    function.body = rewrite(&function.body, &response(&function), &crate_path);
     let errors = errors.into_compile_errors();
     quote!(#errors #function)
 }

@@ -184,6 +184,11 @@ where
     B::Error: Into<BoxError>,
 {
     log::init();
+    if cfg!(panic = "abort") {
+        tracing::warn!(
+            "built with `panic = \"abort\"`: a panic of a view or a task ends the process"
+        );
+    }
     let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
     let permits = Arc::new(Semaphore::new(limits.connections));
     let builder = builder(limits);
