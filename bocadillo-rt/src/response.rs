@@ -53,7 +53,7 @@ pub struct Response {
     /// The view may have set a content-length. Else there is none to be checked.
     may_declare_length: bool,
     /// Why the response cannot be sent as it is.
-    fault: Option<Box<str>>,
+    fault: Option<Box<Fault>>,
 }
 
 impl Response {
@@ -204,8 +204,9 @@ impl Response {
     }
 
     #[cold]
-    fn fail(&mut self, fault: impl Into<Box<str>>) {
-        self.fault.get_or_insert(fault.into());
+    fn fail(&mut self, fault: impl Into<String>) {
+        self.fault
+            .get_or_insert_with(|| Box::new(Fault(fault.into())));
     }
 
     /// Makes the answer to `error` of this response; headers and tasks stay.
@@ -267,7 +268,7 @@ impl Response {
             self.check_length();
         }
         if let Some(fault) = self.fault.take() {
-            tracing::error!(view, fault, "response cannot be sent");
+            tracing::error!(view, fault = fault.0, "response cannot be sent");
             self.inner_mut().headers_mut().remove(CONTENT_LENGTH);
             self.answer_internal();
         }
@@ -321,6 +322,9 @@ impl Response {
         }
     }
 }
+
+/// Why a response cannot be sent. Boxed, so that the others carry one word about.
+struct Fault(String);
 
 impl Default for Response {
     fn default() -> Self {
