@@ -487,3 +487,55 @@ async fn quiet_websocket_lives() {
         .await;
     assert!(http1.rest().await.ends_with(b"late"));
 }
+
+/// It kept its place among the connections for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connection_of_http2_is_closed_in_the_end() {
+    #[route("/")]
+    async fn index(_req: &mut Request, res: &mut Response) {
+        res.text("hello");
+    }
+
+    let limits = Limits::new().header_timeout(SHORT / 6);
+    let (addr, _) = start(App::new().route(index).limits(limits)).await;
+    let (mut send, driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = soon("a response", http2_request(&mut send, "GET", "/").await).await;
+    assert_eq!(response.expect("one").status(), 200);
+    soon("the end of the connection", driver)
+        .await
+        .expect("no panic");
+}
+
+/// hyper sends a 500 of its own in place of such a response, which was reported as sent.
+#[tokio::test]
+async fn status_that_hyper_refuses_is_not_reported_as_sent() {
+    let (tx, mut deliveries) = mpsc::unbounded_channel();
+    let service = ServiceFn(move |request: http::Request<Body>| {
+        let tx = tx.clone();
+        async move {
+            let res = request
+                .extensions()
+                .get::<Background>()
+                .expect("given")
+                .clone();
+            res.background(async move {
+                let _ = tx.send(background::current().delivery());
+            });
+            let mut response = http::Response::new(Body::empty());
+            *response.status_mut() = http::StatusCode::EARLY_HINTS;
+            Ok(response)
+        }
+    });
+    let (listener, addr) = listen().await;
+    tokio::spawn(bocadillo::serve(listener, service).into_future());
+    assert_eq!(
+        Http1::connect(addr)
+            .await
+            .request("GET", "/")
+            .await
+            .status(),
+        500
+    );
+    let delivery = soon("the task", deliveries.recv()).await;
+    assert_eq!(delivery, Some(Delivery::Aborted { bytes: 0 }));
+}
