@@ -6,11 +6,11 @@ use std::time::Duration;
 ///
 /// | limit | default | why that much, and what happens beyond |
 /// | --- | --- | --- |
-/// | [`connections`](Self::connections) | 10 000 | about 100 MB when all are busy; the next ones wait in the system's backlog |
-/// | [`header_timeout`](Self::header_timeout) | 30 s | as hyper; a connection on which no request has come for so long is closed |
+/// | [`connections`](Self::connections) | 10 000 | far more than most need, and a bound; the next ones wait in the system's backlog. An upgraded connection counts until its upgrade only |
+/// | [`header_timeout`](Self::header_timeout) | 30 s | as hyper; a connection on which no request has come for so long is closed; on HTTP/2, after its first request, ten times as long |
 /// | [`send_timeout`](Self::send_timeout) | 60 s | as nginx; a response whose bytes wait for so long without progress is aborted |
 /// | [`headers`](Self::headers) | 100 | as hyper; HTTP/1 answers 431 |
-/// | [`header_bytes`](Self::header_bytes) | 64 KiB | all headers of a request together; 431 |
+/// | [`header_bytes`](Self::header_bytes) | 64 KiB | all headers of a request together; HTTP/1 answers 431 |
 /// | [`streams`](Self::streams) | 200 | as hyper; concurrent requests of an HTTP/2 connection, further ones are refused |
 /// | [`body`](Self::body) | 2 MiB | as axum; 413 when a view reads more |
 /// | [`detached`](Self::detached) | 1024 | views that run on although their client has left, in all |

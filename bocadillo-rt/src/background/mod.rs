@@ -19,7 +19,9 @@
 //!
 //! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`], beside the number
 //! of registrations: `registered = replaced + waiting + running + completed + failed + panicked +
-//! cancelled`. Each number is counted where it happens.
+//! cancelled + refused`. Each number is counted where it happens; they are read one by one, so that
+//! the sum holds when nothing changes meanwhile. A task that was refused or replaced was never
+//! started and has no report; the log names it.
 //!
 //! # Which thread
 //!

@@ -39,7 +39,7 @@ pub(super) struct Activity {
     pub(super) accepted: AtomicU64,
     /// The IO's last write would have blocked.
     pub(super) is_write_blocked: AtomicBool,
-    /// Requests that have no complete response yet.
+    /// Requests whose response is not complete, and uploads that somebody may still read.
     pub(super) requests: AtomicUsize,
     /// An HTTP/2 request was seen: the connection may be idle for long.
     pub(super) is_multiplexed: AtomicBool,

@@ -22,9 +22,9 @@
 //!    * HTTP/1: the body is dropped when its last frame was buffered, and nothing is flushed in
 //!      between. So the [`SentBody`] marks the response when it is dropped.
 //!    * HTTP/2: the body is dropped long before its frames reach the buffer: they wait for flow
-//!      control and for other streams. So a token travels *inside* the frame
-//!      that carries END_STREAM: in its [`SentBuf`], or, where the end is a HEADERS frame, in the
-//!      owner of one header value. When h2 has encoded the frame, the token goes.
+//!      control and for other streams. So a token travels *inside* the frame that carries
+//!      END_STREAM: in its [`SentBuf`], or, where the end is a HEADERS frame, in the owner of one
+//!      header value. When h2 has encoded the frame, the token goes.
 //! 3. **The wire.** When a stream is reset, h2 drops its queued frames, which a token without data
 //!    cannot tell from being encoded. But an encoded frame is *offered to the IO by the very next
 //!    call*, and a dropped one is not. So a token that went without data is undecided until the
@@ -46,15 +46,21 @@
 //! # A response that stalls
 //!
 //! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 that must not hurt
-//! the other streams, and only the stream's own task can reset it. So a body keeps its end back
-//! until at most 16 KiB of it wait in h2: until then the task
-//! lives, and dropping it resets the stream ([`Streams`]). What is stuck within those last bytes
-//! is ended by closing the connection.
+//! the other streams, and only the stream's own task can reset it. So a body of
+//! which more than 16 KiB wait in h2 keeps its end back until none do: until then the task lives,
+//! and dropping it resets the stream ([`Streams`]). A response of less that is stuck is ended by
+//! closing the connection.
 //!
 //! # Costs
 //!
 //! A response that is not tracked is passed through: its body is wrapped, and one flag is read
-//! for each flush.
+//! for each flush. Our own server tracks those of HTTP/2 that have a body, to end them when they
+//! stall.
+//!
+//! # What it cannot tell
+//!
+//! A successful CONNECT on HTTP/2 has no frame that ends its response: it is reported as aborted
+//! when hyper drops its body.
 
 mod body;
 mod buf;
