@@ -39,12 +39,34 @@ pin_project! {
 
 #[derive(Debug)]
 struct Tracking {
-    ticket: Arc<Ticket>,
-    /// Gone when the end was handed over.
-    token: Option<Token>,
+    grip: Grip,
     end: End,
     /// Too much was in flight when the inner body ended: nothing may be, now.
     must_drain: bool,
+}
+
+/// What the body holds of its response: the token, until the end is handed over.
+#[derive(Debug)]
+enum Grip {
+    Token(Token),
+    Ticket(Arc<Ticket>),
+}
+
+impl Grip {
+    fn ticket(&self) -> &Arc<Ticket> {
+        match self {
+            Self::Token(token) => token.ticket(),
+            Self::Ticket(ticket) => ticket,
+        }
+    }
+
+    fn take_token(&mut self) -> Option<Token> {
+        let ticket = Arc::clone(self.ticket());
+        match mem::replace(self, Self::Ticket(ticket)) {
+            Self::Token(token) => Some(token),
+            Self::Ticket(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -68,16 +90,10 @@ impl<B> SentBody<B> {
     }
 
     /// Tracks a body that was wrapped before.
-    pub(super) fn track(&mut self, ticket: Arc<Ticket>, token: Option<Token>) {
-        let end = if token.is_some() {
-            End::Open
-        } else {
-            End::Done
-        };
+    pub(super) fn track(&mut self, token: Token) {
         self.tracking = Some(Tracking {
-            ticket,
-            token,
-            end,
+            grip: Grip::Token(token),
+            end: End::Open,
             must_drain: false,
         });
     }
@@ -140,7 +156,7 @@ impl<B: Body> Body for SentBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.tracking {
-            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
+            Some(tracking) if tracking.grip.ticket().protocol == Protocol::Http2 => {
                 matches!(tracking.end, End::Done)
             }
             Some(_) | None => self.inner.is_end_stream(),
@@ -159,19 +175,19 @@ impl<B: Body> Body for SentBody<B> {
 
 impl Tracking {
     fn hand_over<D: Buf>(&mut self, data: D, is_last: bool) -> SentBuf<D> {
-        let ticket = Arc::clone(&self.ticket);
+        let ticket = self.grip.ticket();
         if ticket.protocol == Protocol::Http1 || !is_last {
-            return SentBuf::counting(data, ticket);
+            return SentBuf::counting(data, Arc::clone(ticket));
         }
         let waiting = ticket.in_flight() + data.remaining() as u64;
         if waiting > MAX_LOOSE_BYTES {
             self.end = End::Held(None);
-            return SentBuf::counting(data, ticket);
+            return SentBuf::counting(data, Arc::clone(ticket));
         }
         self.end = End::Done;
-        match self.token.take() {
-            Some(token) => SentBuf::ending(Some(data), ticket, token),
-            None => SentBuf::counting(data, ticket),
+        match self.grip.take_token() {
+            Some(token) => SentBuf::ending(Some(data), token),
+            None => SentBuf::plain(data),
         }
     }
 
@@ -180,28 +196,26 @@ impl Tracking {
         let End::Held(trailers) = &mut self.end else {
             return Poll::Ready(None);
         };
-        if self.ticket.protocol == Protocol::Http1 {
+        let ticket = self.grip.ticket();
+        if ticket.protocol == Protocol::Http1 {
             // The token stays: HTTP/1 marks when it drops the body.
             let trailers = trailers.take();
             self.end = End::Done;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
         }
-        self.must_drain |= self.ticket.in_flight() > MAX_LOOSE_BYTES;
+        self.must_drain |= ticket.in_flight() > MAX_LOOSE_BYTES;
         if self.must_drain {
-            ready!(self.ticket.poll_drained(cx));
+            ready!(ticket.poll_drained(cx));
         }
         let trailers = trailers.take();
         self.end = End::Done;
-        let Some(token) = self.token.take() else {
-            return Poll::Ready(None);
-        };
-        let frame = end_stream(trailers, token, &self.ticket);
-        Poll::Ready(Some(Ok(frame)))
+        let frame = self.grip.take_token();
+        Poll::Ready(frame.map(|token| Ok(end_stream(trailers, token))))
     }
 
     fn fail(&mut self) {
         self.end = End::Done;
-        if let Some(token) = self.token.take() {
+        if let Some(token) = self.grip.take_token() {
             token.abort();
         }
     }
@@ -209,11 +223,7 @@ impl Tracking {
 
 /// The frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that hyper
 /// would have sent itself.
-fn end_stream<D: Buf>(
-    trailers: Option<Box<HeaderMap>>,
-    token: Token,
-    ticket: &Arc<Ticket>,
-) -> Frame<SentBuf<D>> {
+fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<SentBuf<D>> {
     let token = match trailers {
         None => token,
         Some(mut trailers) => match carry(&mut trailers, token) {
@@ -222,15 +232,15 @@ fn end_stream<D: Buf>(
             Err(token) => token,
         },
     };
-    Frame::data(SentBuf::ending(None, Arc::clone(ticket), token))
+    Frame::data(SentBuf::ending(None, token))
 }
 
 impl Drop for Tracking {
     fn drop(&mut self) {
-        let Some(token) = mem::take(&mut self.token) else {
+        let Some(token) = self.grip.take_token() else {
             return;
         };
-        match self.ticket.protocol {
+        match token.ticket().protocol {
             // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
             // for any other reason, the connection is over and flushes no more.
             Protocol::Http1 => token.complete(),

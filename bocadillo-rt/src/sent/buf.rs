@@ -18,7 +18,7 @@ enum Role {
     Plain,
     Counts(Arc<Ticket>),
     /// The last one.
-    Ends(Arc<Ticket>, Token),
+    Ends(Token),
 }
 
 impl<D: Buf> SentBuf<D> {
@@ -37,11 +37,12 @@ impl<D: Buf> SentBuf<D> {
         }
     }
 
-    pub(super) fn ending(data: Option<D>, ticket: Arc<Ticket>, token: Token) -> Self {
-        ticket.hand_over(data.as_ref().map_or(0, Buf::remaining));
+    pub(super) fn ending(data: Option<D>, token: Token) -> Self {
+        let bytes = data.as_ref().map_or(0, Buf::remaining);
+        token.ticket().hand_over(bytes);
         Self {
             data,
-            role: Role::Ends(ticket, token),
+            role: Role::Ends(token),
         }
     }
 
@@ -49,8 +50,8 @@ impl<D: Buf> SentBuf<D> {
         match &self.role {
             Role::Plain => {}
             Role::Counts(ticket) => ticket.wrote(bytes),
-            Role::Ends(ticket, _) => {
-                ticket.wrote(bytes);
+            Role::Ends(token) => {
+                token.ticket().wrote(bytes);
                 if !self.has_remaining() {
                     self.complete();
                 }
@@ -61,7 +62,7 @@ impl<D: Buf> SentBuf<D> {
     /// The last byte was taken: the token need not wait for the drop, which may come after the
     /// flush that matters.
     fn complete(&mut self) {
-        if let Role::Ends(_, token) = std::mem::replace(&mut self.role, Role::Plain) {
+        if let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain) {
             token.complete();
         }
     }
@@ -97,7 +98,7 @@ impl<D: Buf> Drop for SentBuf<D> {
     fn drop(&mut self) {
         // Data left means thrown away. Without data it is for the wire to tell: see `Token`.
         if self.has_remaining()
-            && let Role::Ends(_, token) = std::mem::replace(&mut self.role, Role::Plain)
+            && let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain)
         {
             token.abort();
         }

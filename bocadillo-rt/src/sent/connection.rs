@@ -79,19 +79,19 @@ impl Connection {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ticket = Ticket::new(Arc::clone(&self.hub), protocol);
-        let mut token = Some(Token::new(Arc::clone(&ticket)));
-        self.hub.add(Arc::clone(&ticket), Box::new(on_done));
+        let ticket = Ticket::new(Arc::clone(&self.hub), protocol, on_done);
+        self.hub.add(&ticket);
         if protocol == Protocol::Http2 {
             stream::attach(&ticket);
             // It has no frame of its own to travel in.
-            if response.body().is_end_stream()
-                && let Some(homeless) = token.take()
-            {
-                token = carry(response.headers_mut(), homeless).err();
+            if response.body().is_end_stream() {
+                if let Err(token) = carry(response.headers_mut(), Token::new(ticket)) {
+                    response.body_mut().track(token);
+                }
+                return;
             }
         }
-        response.body_mut().track(ticket, token);
+        response.body_mut().track(Token::new(ticket));
     }
 
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched

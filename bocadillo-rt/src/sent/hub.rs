@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     drive, scope,
-    ticket::{Delivery, MARKED, OnDone, Ticket, UNDECIDED, lock},
+    ticket::{Delivery, MARKED, Ticket, UNDECIDED, lock},
 };
 
 #[derive(Default)]
@@ -72,25 +72,20 @@ pub(super) enum Reason {
 
 #[derive(Default)]
 struct List {
-    live: Vec<Live>,
+    live: Vec<Arc<Ticket>>,
     /// The IO is gone.
     is_closed: bool,
 }
 
-struct Live {
-    ticket: Arc<Ticket>,
-    on_done: OnDone,
-}
-
 impl Hub {
-    pub(super) fn add(&self, ticket: Arc<Ticket>, on_done: OnDone) {
+    pub(super) fn add(&self, ticket: &Arc<Ticket>) {
         let mut list = lock(&self.list);
         if !list.is_closed {
-            list.live.push(Live { ticket, on_done });
+            list.live.push(Arc::clone(ticket));
             return;
         }
         drop(list);
-        on_done(Delivery::Aborted { bytes: 0 });
+        ticket.done(Delivery::Aborted { bytes: 0 });
     }
 
     pub(super) fn mark(&self, ticket: &Ticket) {
@@ -120,15 +115,15 @@ impl Hub {
         let was_encoded = new_ends >= undecided;
         if was_encoded {
             self.marked.store(true, SeqCst);
-            for live in &lock(&self.list).live {
-                let state = &live.ticket.state;
+            for ticket in &lock(&self.list).live {
+                let state = &ticket.state;
                 let _ = state.compare_exchange(UNDECIDED, MARKED, SeqCst, SeqCst);
             }
             return;
         }
         let dropped = lock(&self.list).take(UNDECIDED);
-        for live in dropped {
-            live.abort();
+        for ticket in dropped {
+            abort(ticket);
         }
     }
 
@@ -140,19 +135,19 @@ impl Hub {
         self.marked.store(false, SeqCst);
         let mut list = lock(&self.list);
         // On HTTP/1 it is mostly the only one: its place in the list is used again.
-        if let [live] = &*list.live {
-            let is_marked = live.ticket.state.load(SeqCst) == MARKED;
+        if let [ticket] = &*list.live {
+            let is_marked = ticket.state.load(SeqCst) == MARKED;
             let only = if is_marked { list.live.pop() } else { None };
             drop(list);
-            if let Some(live) = only {
-                (live.on_done)(Delivery::Sent);
+            if let Some(ticket) = only {
+                ticket.done(Delivery::Sent);
             }
             return;
         }
         let sent = list.take(MARKED);
         drop(list);
-        for live in sent {
-            (live.on_done)(Delivery::Sent);
+        for ticket in sent {
+            ticket.done(Delivery::Sent);
         }
     }
 
@@ -161,11 +156,11 @@ impl Hub {
         let at = list
             .live
             .iter()
-            .position(|live| std::ptr::eq(&*live.ticket, ticket));
-        let live = at.map(|at| list.live.remove(at));
+            .position(|live| std::ptr::addr_eq(Arc::as_ptr(live), ticket));
+        let ticket = at.map(|at| list.live.remove(at));
         drop(list);
-        if let Some(live) = live {
-            live.abort();
+        if let Some(ticket) = ticket {
+            abort(ticket);
         }
     }
 
@@ -175,8 +170,8 @@ impl Hub {
         list.is_closed = true;
         let left = mem::take(&mut list.live);
         drop(list);
-        for live in left {
-            live.abort();
+        for ticket in left {
+            abort(ticket);
         }
     }
 
@@ -186,28 +181,22 @@ impl Hub {
 
     /// The tickets on their way, for [`Watch`](super::Watch).
     pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
-        let list = lock(&self.list);
-        list.live
-            .iter()
-            .map(|live| Arc::clone(&live.ticket))
-            .collect()
+        lock(&self.list).live.clone()
     }
 }
 
 impl List {
-    fn take(&mut self, state: u8) -> Vec<Live> {
-        let is_wanted = |live: &Live| live.ticket.state.load(SeqCst) == state;
+    fn take(&mut self, state: u8) -> Vec<Arc<Ticket>> {
+        let is_wanted = |ticket: &Arc<Ticket>| ticket.state.load(SeqCst) == state;
         let (wanted, rest) = mem::take(&mut self.live).into_iter().partition(is_wanted);
         self.live = rest;
         wanted
     }
 }
 
-impl Live {
-    fn abort(self) {
-        let bytes = self.ticket.written();
-        scope::report(self.on_done, Delivery::Aborted { bytes });
-    }
+fn abort(ticket: Arc<Ticket>) {
+    let bytes = ticket.written();
+    scope::report(ticket, Delivery::Aborted { bytes });
 }
 
 impl Kill {

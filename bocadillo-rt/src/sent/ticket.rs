@@ -41,8 +41,22 @@ impl Delivery {
     }
 }
 
-/// Called once, when a response was sent or aborted.
-pub(crate) type OnDone = Box<dyn FnOnce(Delivery) + Send>;
+/// What is to be called when a response was sent or aborted: once, however often it is asked.
+pub(super) trait Done: Send + Sync {
+    fn done(&self, delivery: Delivery);
+}
+
+struct Once<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce(Delivery) + Send> Done for Once<F> {
+    fn done(&self, delivery: Delivery) {
+        // In a statement of its own: the call runs outside of the lock.
+        let on_done = lock(&self.0).take();
+        if let Some(on_done) = on_done {
+            on_done(delivery);
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -58,7 +72,9 @@ pub(super) const UNDECIDED: u8 = 1;
 pub(super) const MARKED: u8 = 2;
 
 /// One response on its way: shared by its body, its buffers, its token and the connection's list.
-pub(super) struct Ticket {
+///
+/// One allocation holds it and its callback.
+pub(super) struct Ticket<D: ?Sized = dyn Done> {
     pub(super) hub: Arc<Hub>,
     pub(super) protocol: Protocol,
     /// `OPEN`, `UNDECIDED` or `MARKED`. Set by token and hub, read by the hub, all of them within
@@ -74,6 +90,7 @@ pub(super) struct Ticket {
     drain_waits: AtomicBool,
     drain_waker: Mutex<Option<Waker>>,
     stream: Mutex<Stream>,
+    on_done: D,
 }
 
 /// The HTTP/2 stream's own task, as far as it is ours (see [`Streams`](super::Streams)).
@@ -86,8 +103,13 @@ struct Stream {
 }
 
 impl Ticket {
-    pub(super) fn new(hub: Arc<Hub>, protocol: Protocol) -> Arc<Self> {
-        Arc::new(Self {
+    /// Creates the ticket of a response; `on_done` is called when the hub says so.
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        protocol: Protocol,
+        on_done: impl FnOnce(Delivery) + Send + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Ticket {
             hub,
             protocol,
             state: AtomicU8::new(OPEN),
@@ -96,7 +118,12 @@ impl Ticket {
             drain_waits: AtomicBool::new(false),
             drain_waker: Mutex::new(None),
             stream: Mutex::new(Stream::default()),
+            on_done: Once(Mutex::new(Some(on_done))),
         })
+    }
+
+    pub(super) fn done(&self, delivery: Delivery) {
+        self.on_done.done(delivery);
     }
 
     pub(super) fn hand_over(&self, bytes: usize) {
@@ -183,33 +210,41 @@ impl fmt::Debug for Ticket {
 
 /// The right to end one response: exactly one exists for each ticket, and its going is the event.
 #[derive(Debug)]
-pub(super) struct Token(Option<Arc<Ticket>>);
+pub(super) struct Token {
+    ticket: Arc<Ticket>,
+    is_spent: bool,
+}
 
 impl Token {
     pub(super) fn new(ticket: Arc<Ticket>) -> Self {
-        Self(Some(ticket))
+        Self {
+            ticket,
+            is_spent: false,
+        }
+    }
+
+    pub(super) fn ticket(&self) -> &Arc<Ticket> {
+        &self.ticket
     }
 
     /// The end has entered the write buffer: the next flush sends it.
     pub(super) fn complete(mut self) {
-        if let Some(ticket) = self.0.take() {
-            ticket.hub.mark(&ticket);
-        }
+        self.is_spent = true;
+        self.ticket.hub.mark(&self.ticket);
     }
 
     /// The end will never be written.
     pub(super) fn abort(mut self) {
-        if let Some(ticket) = self.0.take() {
-            ticket.hub.abort(&ticket);
-        }
+        self.is_spent = true;
+        self.ticket.hub.abort(&self.ticket);
     }
 }
 
 impl Drop for Token {
     /// Went without a word, from within h2: encoded or thrown away, which the wire will tell.
     fn drop(&mut self) {
-        if let Some(ticket) = self.0.take() {
-            ticket.hub.drop_undecided(&ticket);
+        if !self.is_spent {
+            self.ticket.hub.drop_undecided(&self.ticket);
         }
     }
 }

@@ -125,7 +125,7 @@ struct Seen {
 }
 
 /// The responses whose bytes wait.
-type Waiting = HashMap<*const Ticket, Waits>;
+type Waiting = HashMap<*const (), Waits>;
 
 /// How far a response, and where that matters its connection, had come when that last changed.
 struct Waits {
@@ -181,7 +181,7 @@ fn look_at_responses(
 ) -> Waiting {
     let mut waiting = HashMap::new();
     for ticket in tickets.into_iter().filter(|ticket| is_waiting(ticket)) {
-        let key = Arc::as_ptr(&ticket);
+        let key = Arc::as_ptr(&ticket).cast();
         // What was copied into a write buffer counts as written at once. From then on it is the
         // connection that moves, or does not.
         let is_copied = ticket.protocol == Protocol::Http1 || ticket.in_flight() == 0;
