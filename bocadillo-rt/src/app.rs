@@ -4,13 +4,14 @@ use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
     convert::Infallible,
-    fmt,
+    fmt, future,
     panic::Location,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{Method, request::Parts};
+use http::Method;
+use hyper::body::Incoming;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
 
@@ -19,14 +20,14 @@ use crate::{
     body::Body,
     detach::Detached,
     error::{Error, HttpError, Result},
-    exchange::{self, Exchange},
-    host::Host,
+    exchange::{self, Arriving, Running},
+    host::{Host, Peer},
     limits::Limits,
     listener::Listener,
-    respond::{Begun, ServiceFuture},
-    response::Response,
+    request::Request,
+    respond::ServiceFuture,
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-    routing::{Found, Params, Route, RouteInfo, Router},
+    routing::{Found, Params, Route, Router, ViewEndpoint},
     sent::Busy,
     server,
     view::View,
@@ -96,8 +97,7 @@ impl App {
         type Meta<V, Args> = <V as RouteFn<'static, Args>>::Meta;
         let (path, methods) = (Meta::<V, Args>::PATH, Meta::<V, Args>::METHODS);
         let (name, location) = (Meta::<V, Args>::NAME, Meta::<V, Args>::location());
-        let info = RouteInfo { name };
-        self.insert(path, methods, info, location, move || {
+        self.insert(path, methods, name, location, move || {
             WithRoute::new(view.clone())
         })
     }
@@ -110,10 +110,8 @@ impl App {
     #[track_caller]
     #[doc(alias = "add_route")]
     pub fn add<V: for<'a> View<'a>>(self, path: &str, methods: &[&str], view: V) -> Self {
-        let info = RouteInfo {
-            name: short_name::<V>(),
-        };
-        self.insert(path, methods, info, Location::caller(), move || {
+        let name = short_name::<V>();
+        self.insert(path, methods, name, Location::caller(), move || {
             Plain(view.clone())
         })
     }
@@ -122,7 +120,7 @@ impl App {
         mut self,
         path: &str,
         methods: &[&str],
-        info: RouteInfo,
+        name: &'static str,
         location: &'static Location<'static>,
         view: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
@@ -140,9 +138,7 @@ impl App {
         self.routes.push(Route {
             path: format!("{slash}{path}"),
             methods: parsed,
-            endpoint: Box::new(move |head, body, params, host, busy| {
-                exchange::run(view(), Exchange::new(head, body, params, info, host, busy))
-            }),
+            endpoint: Box::new(ViewEndpoint { view, name }),
             location,
         });
         self
@@ -226,38 +222,47 @@ impl App {
 }
 
 impl Shared {
-    /// Calls the view that answers.
-    pub(crate) fn begin(&self, head: Parts, body: Body, host: Host, busy: Option<Busy>) -> Begun {
-        let found = self.router.find(&head.method, head.uri.path());
-        match found {
-            Found::View(route, params) => {
-                Begun::running((route.endpoint)(head, body, params, host, busy))
-            }
-            Found::WrongMethod(allow) => answer(head, body, host, busy, |response| {
-                response.answer_http(&HttpError::new(405));
-                response.allow(allow);
-            }),
-            Found::Nothing => answer(head, body, host, busy, |response| {
-                response.answer_http(&HttpError::new(404));
-            }),
+    /// Calls the view that answers a request of our own server.
+    #[inline]
+    pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
+        let busy = peer.connection.busy(request.version());
+        let peer = Arc::clone(peer);
+        match self.router.find(request.method(), request.uri().path()) {
+            Found::View(route, params) => route.endpoint.serve(request, params, peer, busy),
+            other => answer(request, other, Host::Server(peer), Some(busy)),
+        }
+    }
+
+    /// Calls the view that answers a request of somebody else's.
+    fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
+        let shared = Arc::clone(self);
+        match self.router.find(request.method(), request.uri().path()) {
+            Found::View(route, params) => route.endpoint.call(request, params, shared),
+            other => answer(request, other, Host::Service(shared), None),
         }
     }
 }
 
 /// Answers what no view answers.
 #[cold]
-fn answer(
-    head: Parts,
-    body: Body,
+fn answer<B: Arriving>(
+    request: http::Request<B>,
+    found: Found<'_>,
     host: Host,
     busy: Option<Busy>,
-    build: impl FnOnce(&mut Response),
-) -> Begun {
-    let exchange = Exchange::new(head, body, Params::default(), NO_VIEW, host, busy);
-    Begun::answered(exchange.answer(build))
+) -> Running {
+    let request = Request::arrived(request, Params::default(), host, busy.as_ref());
+    let answer = exchange::answer(request, NO_VIEW, busy, |response| match found {
+        Found::WrongMethod(allow) => {
+            response.answer_http(&HttpError::new(405));
+            response.allow(allow);
+        }
+        Found::Nothing | Found::View(..) => response.answer_http(&HttpError::new(404)),
+    });
+    Box::pin(future::ready(answer))
 }
 
-const NO_VIEW: RouteInfo = RouteInfo { name: "no view" };
+const NO_VIEW: &str = "no view";
 
 fn short_name<V>() -> &'static str {
     let path = type_name::<V>();
@@ -275,9 +280,7 @@ impl Service<http::Request<Body>> for App {
 
     fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
         let shared = self.shared();
-        let (head, body) = request.into_parts();
-        let begun = shared.begin(head, body, Host::Service(Arc::clone(shared)), None);
-        ServiceFuture::new(begun, Arc::clone(shared))
+        ServiceFuture::new(shared.call(request), Arc::clone(shared))
     }
 }
 

@@ -22,11 +22,19 @@ use crate::{
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
+    rider: Rider,
+}
+
+/// What lives as long as the body.
+#[derive(Default)]
+enum Rider {
+    #[default]
+    None,
     /// Tasks of an app whose response goes to a server that is not ours. Dropped with the body,
     /// that is, when it was handed to the transport.
-    tasks: Option<Box<Handed>>,
+    Tasks { _handed: Box<Handed> },
     /// An upload keeps its connection from being idle, whoever reads it.
-    _upload: Option<Busy>,
+    Upload { _busy: Busy },
 }
 
 #[derive(Default)]
@@ -44,8 +52,7 @@ impl Body {
     pub const fn empty() -> Self {
         Self {
             kind: Kind::Empty,
-            tasks: None,
-            _upload: None,
+            rider: Rider::None,
         }
     }
 
@@ -58,8 +65,7 @@ impl Body {
         let body = body.map_err(Into::into);
         Self {
             kind: Kind::Boxed(Box::pin(body)),
-            tasks: None,
-            _upload: None,
+            rider: Rider::None,
         }
     }
 
@@ -73,23 +79,28 @@ impl Body {
         let stream = Box::pin(Streamed(Box::pin(stream)));
         Self {
             kind: Kind::Boxed(stream),
-            tasks: None,
-            _upload: None,
+            rider: Rider::None,
         }
     }
 
-    pub(crate) fn incoming(body: Incoming, busy: &Busy) -> Self {
-        let upload = (!body.is_end_stream()).then(|| busy.clone());
+    #[inline]
+    pub(crate) fn incoming(body: Incoming, busy: Option<&Busy>) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
         Self {
             kind: Kind::Incoming(body),
-            tasks: None,
-            _upload: upload,
+            rider: busy.map_or(Rider::None, |busy| Rider::Upload {
+                _busy: busy.clone(),
+            }),
         }
     }
 
     /// Keeps tasks until the body was handed to a transport.
     pub(crate) fn keep(&mut self, tasks: Waiting) {
-        self.tasks = Some(Box::new(Handed(Some(tasks))));
+        self.rider = Rider::Tasks {
+            _handed: Box::new(Handed(Some(tasks))),
+        };
     }
 
     /// Whether a request's end was really seen, which hyper does not tell from an early reset of an
@@ -150,8 +161,7 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Self {
             kind: Kind::Full(bytes),
-            tasks: None,
-            _upload: None,
+            rider: Rider::None,
         }
     }
 }

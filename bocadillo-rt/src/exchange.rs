@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
     request::Request,
     response::Response,
     route_fn::Runs,
-    routing::{Params, RouteInfo},
     sent::{Busy, Delivery, SentBody},
 };
 
@@ -28,41 +28,28 @@ pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// A request, its response, and what both need. The response outlives a view that fails, panics,
-/// or is dropped: its tasks run in each case.
-pub(crate) struct Exchange {
-    request: Request,
+/// A request and its response. The response outlives a view that fails, panics, or is dropped: its
+/// tasks run in each case.
+struct Exchange<'a> {
+    request: &'a mut Request,
     response: Response,
-    route: RouteInfo,
+    view: &'static str,
     busy: Option<Busy>,
 }
 
-impl Exchange {
-    pub(crate) fn new(
-        head: http::request::Parts,
-        body: Body,
-        params: Params,
-        route: RouteInfo,
-        host: Host,
-        busy: Option<Busy>,
-    ) -> Self {
-        let request = Request::new(head, body, params, host);
+impl<'a> Exchange<'a> {
+    #[inline]
+    fn new(request: &'a mut Request, view: &'static str, busy: Option<Busy>) -> Self {
         Self {
             request,
             response: Response::new(),
-            route,
+            view,
             busy,
         }
     }
 
-    /// Answers what no view answers.
-    pub(crate) fn answer(mut self, build: impl FnOnce(&mut Response)) -> Answer {
-        build(&mut self.response);
-        self.hand_over()
-    }
-
     fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
-        let view = self.route.name;
+        let view = self.view;
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.response.answer_error(&error, view),
@@ -72,9 +59,12 @@ impl Exchange {
     }
 
     fn hand_over(&mut self) -> Answer {
-        let (busy, view) = (self.busy.take(), self.route.name);
+        let busy = self.busy.take();
         let Self {
-            request, response, ..
+            request,
+            response,
+            view,
+            ..
         } = self;
         response.finish(request.method(), request.version(), view);
         let tasks = response.take_tasks();
@@ -123,28 +113,96 @@ impl Response {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let tasks = self.response.take_tasks();
-        if let Some(tasks) = tasks.and_then(|tasks| accept(tasks, &self.request)) {
+        if let Some(tasks) = tasks.and_then(|tasks| accept(tasks, self.request)) {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
     }
 }
 
+/// A request's body: hyper's, or any other's where an app is a tower service.
+pub(crate) trait Arriving {
+    fn arrive(self, busy: Option<&Busy>) -> Body;
+}
+
+impl Arriving for Incoming {
+    #[inline(always)]
+    fn arrive(self, busy: Option<&Busy>) -> Body {
+        Body::incoming(self, busy)
+    }
+}
+
+impl Arriving for Body {
+    #[inline(always)]
+    fn arrive(self, _busy: Option<&Busy>) -> Body {
+        self
+    }
+}
+
+/// Answers what no view answers.
+pub(crate) fn answer(
+    mut request: Request,
+    view: &'static str,
+    busy: Option<Busy>,
+    build: impl FnOnce(&mut Response),
+) -> Answer {
+    let mut exchange = Exchange::new(&mut request, view, busy);
+    build(&mut exchange.response);
+    exchange.hand_over()
+}
+
 /// Calls a view.
 ///
-/// One allocation holds the exchange and the running view, which borrows from it: they stay where
-/// they were built.
-pub(crate) fn run<R: for<'a> Runs<'a>>(view: R, mut exchange: Exchange) -> Running {
-    Box::pin(async move {
-        let exchange = &mut exchange;
+/// One allocation holds the request, its response and the running view, which borrows from both:
+/// they stay where they were built. That is why the place comes first, and is filled then.
+#[inline]
+pub(crate) fn run<R: for<'a> Runs<'a>>(
+    view: R,
+    name: &'static str,
+    busy: Option<Busy>,
+    mut request: Request,
+) -> Running {
+    // Unlike `Box::new`, this writes no more than there is to be written.
+    let mut place = Box::into_pin(Box::<Place<_>>::default());
+    place.as_mut().project().future.set(Some(async move {
+        let mut exchange = Exchange::new(&mut request, name, busy);
         let outcome = Contain {
-            view: view.run(&mut exchange.request, &mut exchange.response),
+            view: view.run(exchange.request, &mut exchange.response),
         }
         .await;
         exchange.finish(outcome)
-    })
+    }));
+    place
+}
+
+pin_project! {
+    /// Where a future is built.
+    struct Place<F> {
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<F> Default for Place<F> {
+    #[inline]
+    fn default() -> Self {
+        Self { future: None }
+    }
+}
+
+impl<F: Future> Future for Place<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project().future.as_pin_mut() {
+            Some(future) => future.poll(cx),
+            // It is filled where it is made.
+            None => Poll::Pending,
+        }
+    }
 }
 
 pin_project! {

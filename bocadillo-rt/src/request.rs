@@ -12,8 +12,10 @@ use crate::{
     body::Body,
     detach,
     error::{Error, HttpError, Result},
+    exchange::Arriving,
     host::Host,
     routing::{FromParam, Params},
+    sent::Busy,
 };
 
 /// A request, as a view reads it.
@@ -52,6 +54,19 @@ pub struct Request {
 pub(crate) const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 impl Request {
+    /// Takes a request apart where it will stay.
+    #[inline(always)]
+    pub(crate) fn arrived<B: Arriving>(
+        request: http::Request<B>,
+        params: Params,
+        host: Host,
+        busy: Option<&Busy>,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        Self::new(head, body.arrive(busy), params, host)
+    }
+
+    #[inline(always)]
     pub(crate) fn new(head: http::request::Parts, body: Body, params: Params, host: Host) -> Self {
         Self {
             head,

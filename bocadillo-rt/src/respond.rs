@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, future, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,46 +17,31 @@ use crate::{
     sent::SentBody,
 };
 
-/// A view that was called, or what was answered without one.
-pub(crate) struct Begun {
-    view: Option<Running>,
-    answer: Option<Box<Answer>>,
+/// A view that was called.
+struct Begun {
+    view: Running,
+    has_ended: bool,
 }
 
 impl Begun {
-    pub(crate) fn running(view: Running) -> Self {
+    fn new(view: Running) -> Self {
         Self {
-            view: Some(view),
-            answer: None,
-        }
-    }
-
-    pub(crate) fn answered(answer: Answer) -> Self {
-        Self {
-            view: None,
-            answer: Some(Box::new(answer)),
+            view,
+            has_ended: false,
         }
     }
 
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        let Some(view) = &mut self.view else {
-            // A future that has ended is not polled again.
-            return self
-                .answer
-                .take()
-                .map_or(Poll::Pending, |answer| Poll::Ready(*answer));
-        };
-        let answer = view.as_mut().poll(cx);
-        if answer.is_ready() {
-            self.view = None;
-        }
+        let answer = self.view.as_mut().poll(cx);
+        self.has_ended = answer.is_ready();
         answer
     }
 
-    /// The view that has not ended.
-    fn take_running(&mut self) -> Option<Running> {
-        self.view.take()
+    /// The view, if it has not ended; what it leaves behind is nobody's.
+    #[cold]
+    fn take_running(&mut self) -> Running {
+        mem::replace(&mut self.view, Box::pin(future::pending()))
     }
 }
 
@@ -67,7 +52,8 @@ pub(crate) struct Respond {
 }
 
 impl Respond {
-    pub(crate) fn new(begun: Begun, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(view: Running, peer: Arc<Peer>) -> Self {
+        let begun = Begun::new(view);
         Self { begun, peer }
     }
 }
@@ -75,15 +61,20 @@ impl Respond {
 impl Future for Respond {
     type Output = Answer;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         self.get_mut().begun.poll(cx)
     }
 }
 
 impl Drop for Respond {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(view) = self.begun.take_running() {
-            detach::detach(view, Host::Server(Arc::clone(&self.peer)));
+        if !self.begun.has_ended {
+            detach::detach(
+                self.begun.take_running(),
+                Host::Server(Arc::clone(&self.peer)),
+            );
         }
     }
 }
@@ -95,7 +86,8 @@ pub struct ServiceFuture {
 }
 
 impl ServiceFuture {
-    pub(crate) fn new(begun: Begun, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(view: Running, shared: Arc<Shared>) -> Self {
+        let begun = Begun::new(view);
         Self { begun, shared }
     }
 }
@@ -112,8 +104,9 @@ impl Future for ServiceFuture {
 
 impl Drop for ServiceFuture {
     fn drop(&mut self) {
-        if let Some(view) = self.begun.take_running() {
-            detach::detach(view, Host::Service(Arc::clone(&self.shared)));
+        if !self.begun.has_ended {
+            let host = Host::Service(Arc::clone(&self.shared));
+            detach::detach(self.begun.take_running(), host);
         }
     }
 }

@@ -147,7 +147,7 @@ impl Response {
 
     /// Makes any body the content; its content type is yours to set.
     pub fn body(&mut self, body: Body) {
-        *self.inner_mut().body_mut() = SentBody::untracked(body);
+        *self.body_mut() = body;
     }
 
     /// Sends the client elsewhere, by a 302.
@@ -200,7 +200,7 @@ impl Response {
         self.inner_mut()
             .headers_mut()
             .insert(CONTENT_TYPE, content_type);
-        *self.inner_mut().body_mut() = SentBody::untracked(body);
+        *self.body_mut() = body;
     }
 
     #[cold]
@@ -253,6 +253,10 @@ impl Response {
         self.inner.as_ref().expect(WHOLE)
     }
 
+    fn body_mut(&mut self) -> &mut Body {
+        self.inner_mut().body_mut().get_mut()
+    }
+
     pub(crate) fn inner_mut(&mut self) -> &mut http::Response<SentBody<Body>> {
         self.inner.as_mut().expect(WHOLE)
     }
@@ -301,7 +305,7 @@ impl Response {
     }
 
     fn strip(&mut self, headers: &[HeaderName]) {
-        *self.inner_mut().body_mut() = SentBody::untracked(Body::empty());
+        *self.body_mut() = Body::empty();
         for header in headers {
             self.inner_mut().headers_mut().remove(header);
         }

@@ -2,25 +2,64 @@
 
 use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc};
 
-use http::{Method, request::Parts};
+use http::Method;
+use hyper::body::Incoming;
 
-use crate::{body::Body, exchange::Running, host::Host, sent::Busy};
+use crate::{
+    app::Shared,
+    body::Body,
+    exchange::{self, Running},
+    host::{Host, Peer},
+    request::Request,
+    route_fn::Runs,
+    sent::Busy,
+};
 
-/// What logs and reports name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RouteInfo {
+/// Calls a view. Its arguments are those of an exchange, which is built where it stays: requests
+/// are handed on whole, since each step would move them.
+pub(crate) trait Endpoint: Send + Sync {
+    /// For a request of our own server.
+    fn serve(
+        &self,
+        request: http::Request<Incoming>,
+        params: Params,
+        peer: Arc<Peer>,
+        busy: Busy,
+    ) -> Running;
+
+    /// For one of somebody else's.
+    fn call(&self, request: http::Request<Body>, params: Params, shared: Arc<Shared>) -> Running;
+}
+
+/// A view, and what is named in logs.
+pub(crate) struct ViewEndpoint<V> {
+    pub(crate) view: V,
     pub(crate) name: &'static str,
 }
 
-/// Calls a view. Its arguments are those of an exchange, which is built where it stays.
-pub(crate) type Endpoint =
-    Box<dyn Fn(Parts, Body, Params, Host, Option<Busy>) -> Running + Send + Sync>;
+impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
+    fn serve(
+        &self,
+        request: http::Request<Incoming>,
+        params: Params,
+        peer: Arc<Peer>,
+        busy: Busy,
+    ) -> Running {
+        let request = Request::arrived(request, params, Host::Server(peer), Some(&busy));
+        exchange::run((self.view)(), self.name, Some(busy), request)
+    }
+
+    fn call(&self, request: http::Request<Body>, params: Params, shared: Arc<Shared>) -> Running {
+        let request = Request::arrived(request, params, Host::Service(shared), None);
+        exchange::run((self.view)(), self.name, None, request)
+    }
+}
 
 /// One registration on an app.
 pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) methods: Vec<Method>,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: Box<dyn Endpoint>,
     pub(crate) location: &'static Location<'static>,
 }
 

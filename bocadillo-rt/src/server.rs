@@ -15,7 +15,7 @@ use crate::{
     detach::Count,
     error::{BoxError, Result},
     foreign::Foreign,
-    host::{Host, Peer},
+    host::Peer,
     limits::Limits,
     listener::Listener,
     log,
@@ -154,15 +154,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Future = Respond;
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
-        let version = request.version();
-        let busy = self.0.connection.busy(version);
-        let host = Host::Server(Arc::clone(&self.0));
-        let (head, body) = request.into_parts();
-        let begun = self
-            .0
-            .shared
-            .begin(head, Body::incoming(body, &busy), host, Some(busy));
-        Respond::new(begun, Arc::clone(&self.0))
+        Respond::new(self.0.shared.serve(request, &self.0), Arc::clone(&self.0))
     }
 }
 

@@ -98,7 +98,7 @@ impl Runner {
     /// Takes what a view has registered: from now on it is waiting for its response.
     pub(crate) fn accept(&self, slot: Slot, group: Option<Arc<Group>>) -> Waiting {
         let counters = &self.inner.counters;
-        let (replaced, refused) = (u64::from(slot.replaced), u64::from(slot.refused));
+        let (replaced, refused) = (u64::from(slot.replaced()), u64::from(slot.refused()));
         counters
             .registered
             .fetch_add(slot.len() as u64 + replaced + refused, Relaxed);

@@ -13,10 +13,16 @@ const MAX_TASKS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(super) first: Option<Task>,
+    /// What most responses do not have.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
     more: Vec<Task>,
     /// How many were registered and are not here.
-    pub(super) replaced: u32,
-    pub(super) refused: u32,
+    replaced: u32,
+    refused: u32,
 }
 
 impl Slot {
@@ -30,18 +36,13 @@ impl Slot {
             self.first = Some(task);
             return LetGo::Nothing;
         };
-        self.replaced += 1 + self.more.len() as u32;
-        let old = Self {
-            first: Some(first),
-            more: std::mem::take(&mut self.more),
-            ..Self::default()
-        };
+        let rest = self.rest.get_or_insert_default();
+        let mut old = std::mem::take(&mut rest.more);
+        old.insert(0, first);
+        rest.replaced += old.len() as u32;
         let by = (task.name.clone(), task.location);
         self.first = Some(task);
-        LetGo::Replaced {
-            old: Box::new(old),
-            by,
-        }
+        LetGo::Replaced { old, by }
     }
 
     /// Registers a task beside those before it.
@@ -53,37 +54,45 @@ impl Slot {
         if self.first.is_none() {
             self.first = Some(task);
         } else {
-            self.more.push(task);
+            self.rest.get_or_insert_default().more.push(task);
         }
         LetGo::Nothing
     }
 
     fn is_full(&self) -> bool {
-        self.len() + (self.replaced + self.refused) as usize >= MAX_TASKS
+        self.len() + (self.replaced() + self.refused()) as usize >= MAX_TASKS
     }
 
     fn refuse(&mut self, task: Task) -> LetGo {
-        self.refused += 1;
+        self.rest.get_or_insert_default().refused += 1;
         LetGo::Refused(Box::new(task))
     }
 
     /// How many tasks there are to run.
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
+        let more = self.rest.as_ref().map_or(0, |rest| rest.more.len());
+        usize::from(self.first.is_some()) + more
     }
 
-    /// The tasks to run, in the order of their registration.
-    pub(super) fn into_tasks(self) -> impl Iterator<Item = Task> {
-        self.first.into_iter().chain(self.more)
+    /// How many were registered and are not here, since others took their place.
+    pub(super) fn replaced(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.replaced)
     }
 
-    /// The same, without an iterator, which costs the many that have one task.
+    /// How many were one too many.
+    pub(super) fn refused(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.refused)
+    }
+
+    /// The tasks to run, in the order of their registration: the first, and the others.
     pub(super) fn take_tasks(&mut self) -> (Option<Task>, Vec<Task>) {
-        (self.first.take(), std::mem::take(&mut self.more))
+        let more = self.rest.take().map(|rest| rest.more);
+        (self.first.take(), more.unwrap_or_default())
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.replaced == 0 && self.refused == 0
+        self.first.is_none() && self.rest.is_none()
     }
 
     /// Registers what another slot holds beside what this one does.
@@ -92,10 +101,11 @@ impl Slot {
             *self = other;
             return;
         }
+        let rest = self.rest.get_or_insert_default();
+        rest.replaced += other.replaced();
+        rest.refused += other.refused();
         let (first, more) = other.take_tasks();
-        self.replaced += other.replaced;
-        self.refused += other.refused;
-        self.more.extend(first.into_iter().chain(more));
+        rest.more.extend(first.into_iter().chain(more));
     }
 }
 
@@ -104,7 +114,7 @@ impl Slot {
 pub(crate) enum LetGo {
     Nothing,
     Replaced {
-        old: Box<Slot>,
+        old: Vec<Task>,
         by: (Cow<'static, str>, &'static Location<'static>),
     },
     Refused(Box<Task>),
@@ -115,15 +125,18 @@ impl LetGo {
     pub(crate) fn log(self) {
         match self {
             Self::Nothing => {}
-            Self::Replaced { old, by } => log_replaced(*old, &by),
+            Self::Replaced { old, by } => log_replaced(old, &by),
             Self::Refused(task) => log_refused(&task),
         }
     }
 }
 
 #[cold]
-fn log_replaced(old: Slot, (by, by_location): &(Cow<'static, str>, &'static Location<'static>)) {
-    for old in old.into_tasks() {
+fn log_replaced(
+    old: Vec<Task>,
+    (by, by_location): &(Cow<'static, str>, &'static Location<'static>),
+) {
+    for old in old {
         tracing::debug!(
             task = &*old.name,
             location = %old.location,

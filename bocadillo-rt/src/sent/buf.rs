@@ -22,6 +22,7 @@ enum Role {
 }
 
 impl<D: Buf> SentBuf<D> {
+    #[inline]
     pub(super) fn plain(data: D) -> Self {
         Self {
             data: Some(data),
@@ -59,6 +60,15 @@ impl<D: Buf> SentBuf<D> {
         }
     }
 
+    /// Data left means thrown away. Without data it is for the wire to tell: see `Token`.
+    fn drop_end(&mut self) {
+        if self.has_remaining()
+            && let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain)
+        {
+            token.abort();
+        }
+    }
+
     /// The last byte was taken: the token need not wait for the drop, which may come after the
     /// flush that matters.
     fn complete(&mut self) {
@@ -69,38 +79,39 @@ impl<D: Buf> SentBuf<D> {
 }
 
 impl<D: Buf> Buf for SentBuf<D> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.data.as_ref().map_or(0, Buf::remaining)
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.data.as_ref().map_or(&[], Buf::chunk)
     }
 
+    #[inline]
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
         self.data
             .as_ref()
             .map_or(0, |data| data.chunks_vectored(dst))
     }
 
+    #[inline]
     fn advance(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
         if let Some(data) = &mut self.data {
             data.advance(bytes);
         }
-        self.written(bytes);
+        if bytes != 0 && !matches!(self.role, Role::Plain) {
+            self.written(bytes);
+        }
     }
 }
 
 impl<D: Buf> Drop for SentBuf<D> {
+    #[inline]
     fn drop(&mut self) {
-        // Data left means thrown away. Without data it is for the wire to tell: see `Token`.
-        if self.has_remaining()
-            && let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain)
-        {
-            token.abort();
+        if let Role::Ends(_) = self.role {
+            self.drop_end();
         }
     }
 }
