@@ -1,7 +1,7 @@
 //! One type of body, in and out.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -22,38 +22,39 @@ use crate::{
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
-    rider: Rider,
 }
 
-/// What lives as long as the body.
+/// With a tag of its own: it is looked at several times for each response, and to tell the variants
+/// by what is impossible in others takes longer.
 #[derive(Default)]
-enum Rider {
-    #[default]
-    None,
-    /// Tasks of an app whose response goes to a server that is not ours. Dropped with the body,
-    /// that is, when it was handed to the transport.
-    Tasks { _handed: Box<Handed> },
-    /// An upload keeps its connection from being idle, whoever reads it.
-    Upload { _busy: Busy },
-}
-
-#[derive(Default)]
+#[repr(u8)]
 enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    Incoming(Incoming),
+    /// A request's, read whole: it can be read again.
+    Read(Bytes),
+    Incoming {
+        body: Incoming,
+        /// Keeps the connection of an upload from being idle, whoever reads it.
+        _busy: Busy,
+    },
     Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
+    Handed(Box<Handed>),
+}
+
+/// The body of a response that goes to a server that is not ours. Its tasks start when it is
+/// dropped, that is, when it was handed to the transport.
+struct Handed {
+    body: Body,
+    tasks: Option<Waiting>,
 }
 
 impl Body {
     /// Creates a body without content.
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            kind: Kind::Empty,
-            rider: Rider::None,
-        }
+        Self { kind: Kind::Empty }
     }
 
     /// Creates a body from any other.
@@ -65,7 +66,6 @@ impl Body {
         let body = body.map_err(Into::into);
         Self {
             kind: Kind::Boxed(Box::pin(body)),
-            rider: Rider::None,
         }
     }
 
@@ -79,36 +79,50 @@ impl Body {
         let stream = Box::pin(Streamed(Box::pin(stream)));
         Self {
             kind: Kind::Boxed(stream),
-            rider: Rider::None,
         }
     }
 
     #[inline]
-    pub(crate) fn incoming(body: Incoming, busy: Option<&Busy>) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &Busy) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
         Self {
-            kind: Kind::Incoming(body),
-            rider: busy.map_or(Rider::None, |busy| Rider::Upload {
+            kind: Kind::Incoming {
+                body,
                 _busy: busy.clone(),
-            }),
+            },
+        }
+    }
+
+    /// What a request's body was, once it is read.
+    pub(crate) fn read(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Read(bytes),
+        }
+    }
+
+    pub(crate) fn as_read(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Read(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
     /// Keeps tasks until the body was handed to a transport.
     pub(crate) fn keep(&mut self, tasks: Waiting) {
-        self.rider = Rider::Tasks {
-            _handed: Box::new(Handed(Some(tasks))),
-        };
+        self.kind = Kind::Handed(Box::new(Handed {
+            body: mem::take(self),
+            tasks: Some(tasks),
+        }));
     }
 
     /// Whether a request's end was really seen, which hyper does not tell from an early reset of an
     /// HTTP/2 stream with `NO_ERROR`.
     pub(crate) fn is_incoming_complete(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Empty | Kind::Full(_) | Kind::Boxed(_) => true,
+            Kind::Incoming { body, .. } => body.is_end_stream(),
+            _ => true,
         }
     }
 }
@@ -117,42 +131,55 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let kind = &mut self.get_mut().kind;
-        match kind {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *kind = Kind::Empty;
-                let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
-                Poll::Ready(frame)
-            }
-            Kind::Incoming(body) => {
+        if let Kind::Full(bytes) = kind {
+            let bytes = mem::take(bytes);
+            *kind = Kind::Empty;
+            let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
+            return Poll::Ready(frame);
+        }
+        kind.poll_frame(cx)
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty | Kind::Read(_) => true,
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Incoming { body, .. } => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Handed(handed) => handed.body.is_end_stream(),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty | Kind::Read(_) => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming { body, .. } => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+            Kind::Handed(handed) => handed.body.size_hint(),
+        }
+    }
+}
+
+impl Kind {
+    /// Those that are more than bytes.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Empty | Self::Full(_) | Self::Read(_) => Poll::Ready(None),
+            Self::Incoming { body, .. } => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Empty => true,
-            Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Boxed(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Incoming(body) => body.size_hint(),
-            Kind::Boxed(body) => body.size_hint(),
+            Self::Boxed(body) => body.as_mut().poll_frame(cx),
+            Self::Handed(handed) => Pin::new(&mut handed.body).poll_frame(cx),
         }
     }
 }
@@ -161,7 +188,6 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Self {
             kind: Kind::Full(bytes),
-            rider: Rider::None,
         }
     }
 }
@@ -188,9 +214,10 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
             Kind::Empty => "Empty",
-            Kind::Full(_) => "Full",
-            Kind::Incoming(_) => "Incoming",
+            Kind::Full(_) | Kind::Read(_) => "Full",
+            Kind::Incoming { .. } => "Incoming",
             Kind::Boxed(_) => "Boxed",
+            Kind::Handed(handed) => return handed.body.fmt(f),
         };
         f.debug_tuple("Body")
             .field(&format_args!("{kind}"))
@@ -198,13 +225,9 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Starts its tasks when the body goes.
-#[derive(Debug)]
-struct Handed(Option<Waiting>);
-
 impl Drop for Handed {
     fn drop(&mut self) {
-        if let Some(tasks) = self.0.take() {
+        if let Some(tasks) = self.tasks.take() {
             tasks.start_all(Delivery::Unknown);
         }
     }

@@ -48,6 +48,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    #[inline(always)]
     fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
         let view = self.view;
         match outcome {
@@ -58,6 +59,7 @@ impl<'a> Exchange<'a> {
         self.hand_over()
     }
 
+    #[inline(always)]
     fn hand_over(&mut self) -> Answer {
         let busy = self.busy.take();
         let Self {
@@ -67,14 +69,16 @@ impl<'a> Exchange<'a> {
             ..
         } = self;
         response.finish(request.method(), request.version(), view);
-        let tasks = response.take_tasks();
         // Where it is: it is moved once, to hyper.
-        response.hand_over(
-            busy,
-            tasks.and_then(|tasks| accept(tasks, request)),
-            request,
-        );
-        Ok(response.take_inner())
+        match response.take_tasks() {
+            None => response.watch(request),
+            Some(tasks) => response.track(tasks, request),
+        }
+        let mut answer = response.take_inner();
+        if let Some(busy) = busy {
+            answer.body_mut().keep_busy(busy);
+        }
+        Ok(answer)
     }
 }
 
@@ -89,26 +93,31 @@ fn accept(tasks: Slot, request: &Request) -> Option<Waiting> {
 }
 
 impl Response {
-    /// Lets the response's way be followed, for its tasks or for stalling.
-    fn hand_over(&mut self, busy: Option<Busy>, tasks: Option<Waiting>, request: &Request) {
-        let (response, version) = (self.inner_mut(), request.version());
-        if let Some(busy) = busy {
-            response.body_mut().keep_busy(busy);
+    /// Lets a response without a task be watched for stalling.
+    #[inline]
+    fn watch(&mut self, request: &Request) {
+        if let Host::Server(peer) = request.host() {
+            let version = request.version();
+            peer.connection.watch_wrapped(self.inner_mut(), version);
         }
-        match (tasks, request.host()) {
-            (None, Host::Server(peer)) => peer.connection.watch_wrapped(response, version),
-            (None, Host::Service(_) | Host::Nowhere) => {}
+    }
+
+    /// Lets the response's way be followed, for its tasks.
+    fn track(&mut self, tasks: Slot, request: &Request) {
+        let Some(tasks) = accept(tasks, request) else {
+            self.watch(request);
+            return;
+        };
+        let response = self.inner_mut();
+        match request.host() {
             // There is nobody any more to send it to.
-            (Some(tasks), _) if detach::is_detached() => {
-                tasks.start_all(Delivery::Aborted { bytes: 0 });
-            }
-            (Some(tasks), Host::Server(peer)) => {
+            _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
+            Host::Server(peer) => {
                 let on_done = move |delivery| tasks.start_all(delivery);
-                peer.connection.track_wrapped(response, version, on_done);
+                peer.connection
+                    .track_wrapped(response, request.version(), on_done);
             }
-            (Some(tasks), Host::Service(_) | Host::Nowhere) => {
-                response.body_mut().get_mut().keep(tasks);
-            }
+            Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(tasks),
         }
     }
 }
@@ -130,7 +139,10 @@ pub(crate) trait Arriving {
 impl Arriving for Incoming {
     #[inline(always)]
     fn arrive(self, busy: Option<&Busy>) -> Body {
-        Body::incoming(self, busy)
+        match busy {
+            Some(busy) => Body::incoming(self, busy),
+            None => Body::new(self),
+        }
     }
 }
 

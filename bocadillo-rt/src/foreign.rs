@@ -47,7 +47,7 @@ where
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
         let busy = self.connection.busy(version);
-        let mut request = request.map(|body| Body::incoming(body, Some(&busy)));
+        let mut request = request.map(|body| Body::incoming(body, &busy));
         let background = Background::default();
         request.extensions_mut().insert(background.clone());
         let exchange = Exchange {

@@ -46,8 +46,6 @@ pub struct Request {
     body: Body,
     params: Params,
     host: Host,
-    /// What `body` has read, since it can be read only once.
-    read: Option<Bytes>,
 }
 
 /// A request body may be this long, unless the app says otherwise: 2 MiB.
@@ -73,7 +71,6 @@ impl Request {
             body,
             params,
             host,
-            read: None,
         }
     }
 
@@ -187,11 +184,11 @@ impl Request {
     ///
     /// Not cancel safe: what was read by a future that is dropped is lost.
     pub async fn body(&mut self) -> Result<Bytes> {
-        if let Some(bytes) = &self.read {
+        if let Some(bytes) = self.body.as_read() {
             return Ok(bytes.clone());
         }
         let bytes = self.read_body().await?;
-        self.read = Some(bytes.clone());
+        self.body = Body::read(bytes.clone());
         Ok(bytes)
     }
 
@@ -260,15 +257,13 @@ impl Request {
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         let parse =
             |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|error| malformed(&error));
-        match &self.read {
-            Some(bytes) => parse(bytes),
-            None => {
-                let bytes = self.read_body().await?;
-                let value = parse(&bytes);
-                self.read = Some(bytes);
-                value
-            }
+        if let Some(bytes) = self.body.as_read() {
+            return parse(bytes);
         }
+        let bytes = self.read_body().await?;
+        let value = parse(&bytes);
+        self.body = Body::read(bytes);
+        value
     }
 }
 

@@ -267,7 +267,15 @@ impl Response {
     }
 
     /// Makes what HTTP allows of what the view built.
+    #[inline]
     pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
+        let is_ordinary = version != Version::HTTP_2 && may_have_content(self.inner().status());
+        if !is_ordinary || self.may_declare_length || self.fault.is_some() {
+            self.finish_special(method, version, view);
+        }
+    }
+
+    fn finish_special(&mut self, method: &Method, version: Version, view: &str) {
         if self.may_declare_length {
             self.check_length();
         }
@@ -277,10 +285,10 @@ impl Response {
             self.answer_internal();
         }
         let status = self.inner().status();
-        if status == StatusCode::NO_CONTENT || status == StatusCode::SWITCHING_PROTOCOLS {
-            self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
-        } else if status == StatusCode::NOT_MODIFIED {
+        if status == StatusCode::NOT_MODIFIED {
             self.strip(&[CONTENT_LENGTH]);
+        } else if !may_have_content(status) {
+            self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
         } else if version == Version::HTTP_2 {
             self.finish_http2(method);
         }
@@ -325,6 +333,15 @@ impl Response {
             self.fail("header `content-length` disagrees with the content; leave it out");
         }
     }
+}
+
+/// What HTTP calls a response with content, even if that is empty.
+#[inline]
+fn may_have_content(status: StatusCode) -> bool {
+    !matches!(
+        status,
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    )
 }
 
 /// Why a response cannot be sent. Boxed, so that the others carry one word about.

@@ -41,6 +41,8 @@ pin_project! {
 struct Tracking {
     grip: Grip,
     end: End,
+    /// Those that wait with the end.
+    trailers: Option<Box<HeaderMap>>,
     /// Too much was in flight when the inner body ended: nothing may be, now.
     must_drain: bool,
 }
@@ -69,12 +71,12 @@ impl Grip {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The inner body has not ended.
     Open,
-    /// It has, and HTTP/2 is told when what it was given has left; with the trailers, if any.
-    Held(Option<Box<HeaderMap>>),
+    /// It has, and HTTP/2 is told when what it was given has left.
+    Held,
     /// The end was handed over.
     Done,
 }
@@ -94,6 +96,7 @@ impl<B> SentBody<B> {
         self.tracking = Some(Tracking {
             grip: Grip::Token(token),
             end: End::Open,
+            trailers: None,
             must_drain: false,
         });
     }
@@ -125,12 +128,12 @@ impl<B: Body> Body for SentBody<B> {
             let frame = ready!(this.inner.poll_frame(cx));
             return Poll::Ready(frame.map(|frame| Ok(frame?.map_data(SentBuf::plain))));
         };
-        if !matches!(tracking.end, End::Open) {
+        if tracking.end != End::Open {
             return tracking.poll_end(cx);
         }
         match ready!(this.inner.as_mut().poll_frame(cx)) {
             None => {
-                tracking.end = End::Held(None);
+                tracking.end = End::Held;
                 tracking.poll_end(cx)
             }
             Some(Err(error)) => {
@@ -144,7 +147,8 @@ impl<B: Body> Body for SentBody<B> {
                 }
                 Err(frame) => match frame.into_trailers() {
                     Ok(trailers) => {
-                        tracking.end = End::Held(Some(Box::new(trailers)));
+                        tracking.end = End::Held;
+                        tracking.trailers = Some(Box::new(trailers));
                         tracking.poll_end(cx)
                     }
                     // There are no others today; hyper ignores what it does not know.
@@ -157,7 +161,7 @@ impl<B: Body> Body for SentBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.tracking {
             Some(tracking) if tracking.grip.ticket().protocol == Protocol::Http2 => {
-                matches!(tracking.end, End::Done)
+                tracking.end == End::Done
             }
             Some(_) | None => self.inner.is_end_stream(),
         }
@@ -181,7 +185,7 @@ impl Tracking {
         }
         let waiting = ticket.in_flight() + data.remaining() as u64;
         if waiting > MAX_LOOSE_BYTES {
-            self.end = End::Held(None);
+            self.end = End::Held;
             return SentBuf::counting(data, Arc::clone(ticket));
         }
         self.end = End::Done;
@@ -193,22 +197,22 @@ impl Tracking {
 
     /// Hands over the end of the body.
     fn poll_end<D: Buf, E>(&mut self, cx: &mut Context<'_>) -> Polled<D, E> {
-        let End::Held(trailers) = &mut self.end else {
+        if self.end == End::Done {
             return Poll::Ready(None);
-        };
+        }
         let ticket = self.grip.ticket();
         if ticket.protocol == Protocol::Http1 {
             // The token stays: HTTP/1 marks when it drops the body.
-            let trailers = trailers.take();
             self.end = End::Done;
+            let trailers = self.trailers.take();
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
         }
         self.must_drain |= ticket.in_flight() > MAX_LOOSE_BYTES;
         if self.must_drain {
             ready!(ticket.poll_drained(cx));
         }
-        let trailers = trailers.take();
         self.end = End::Done;
+        let trailers = self.trailers.take();
         let frame = self.grip.take_token();
         Poll::Ready(frame.map(|token| Ok(end_stream(trailers, token))))
     }
