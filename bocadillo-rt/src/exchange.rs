@@ -104,7 +104,7 @@ impl Response {
 
     /// Lets the response's way be followed, for its tasks.
     fn track(&mut self, tasks: Slot, request: &Request) {
-        let Some(tasks) = accept(tasks, request) else {
+        let Some(mut tasks) = accept(tasks, request) else {
             self.watch(request);
             return;
         };
@@ -113,6 +113,7 @@ impl Response {
             // There is nobody any more to send it to.
             _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
             Host::Server(peer) => {
+                tasks.run_on(&peer.runtime);
                 let on_done = move |delivery| tasks.start_all(delivery);
                 peer.connection
                     .track_wrapped(response, request.version(), on_done);

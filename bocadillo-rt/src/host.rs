@@ -2,12 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use tokio::runtime::Handle;
+
 use crate::{app::Shared, detach::Count, sent::Connection};
 
 /// A connection of our own server, and the app that it serves.
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) addr: Option<SocketAddr>,
+    /// Where it is served.
+    pub(crate) runtime: Handle,
     /// Its views that run on without it.
     pub(crate) detached: Count,
     pub(crate) shared: Arc<Shared>,

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Durati
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tower_service::Service;
 
 use crate::{
@@ -133,13 +133,14 @@ pub(crate) async fn serve_app(
     shared: Arc<Shared>,
     limits: &Limits,
 ) -> Result<()> {
+    let runtime = Handle::current();
     run(listener, limits, |connection, addr| {
-        let (shared, detached) = (Arc::clone(&shared), Count::default());
         AppService(Arc::new(Peer {
             connection,
             addr,
-            detached,
-            shared,
+            runtime: runtime.clone(),
+            detached: Count::default(),
+            shared: Arc::clone(&shared),
         }))
     })
     .await

@@ -111,6 +111,7 @@ impl Runner {
             slot,
             runner: self.clone(),
             group,
+            runtime: None,
             is_follow_up: false,
         }
     }
@@ -122,7 +123,13 @@ impl Runner {
         waiting.start_all(delivery);
     }
 
-    fn start(&self, task: Task, delivery: Delivery, group: Option<Arc<Group>>) {
+    fn start(
+        &self,
+        task: Task,
+        delivery: Delivery,
+        group: Option<Arc<Group>>,
+        runtime: Option<&Handle>,
+    ) {
         let counters = &self.inner.counters;
         let context = Context::new(Shared {
             id: NEXT_ID.fetch_add(1, Relaxed),
@@ -139,9 +146,12 @@ impl Runner {
         counters.waiting.fetch_sub(1, Relaxed);
         // From here on `Counted` accounts for it, also if no runtime ever polls it.
         let run = Run::new(task.future, Counted::new(context));
-        let current = Handle::try_current().ok();
-        if let Some(handle) = current.as_ref().or(self.inner.home.get()) {
-            handle.spawn(run);
+        if let Some(runtime) = runtime {
+            runtime.spawn(run);
+        } else if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(run);
+        } else if let Some(home) = self.inner.home.get() {
+            home.spawn(run);
         }
     }
 
@@ -186,11 +196,18 @@ pub(crate) struct Waiting {
     slot: Slot,
     runner: Runner,
     group: Option<Arc<Group>>,
+    /// Where it is known, to ask for it costs more than the rest of the start.
+    runtime: Option<Handle>,
     /// Its response's own tasks may not all have been started.
     is_follow_up: bool,
 }
 
 impl Waiting {
+    /// Lets the tasks run on this runtime.
+    pub(crate) fn run_on(&mut self, runtime: &Handle) {
+        self.runtime = Some(runtime.clone());
+    }
+
     /// Starts all, in the order of their registration.
     pub(crate) fn start_all(mut self, delivery: Delivery) {
         self.start_rest(delivery);
@@ -199,16 +216,23 @@ impl Waiting {
     fn start_rest(&mut self, delivery: Delivery) {
         let (first, more) = self.slot.take_tasks();
         if let Some(task) = first {
-            self.runner.start(task, delivery, self.group.clone());
+            self.start(task, delivery);
         }
         for task in more {
-            self.runner.start(task, delivery, self.group.clone());
+            self.start(task, delivery);
         }
         if let Some(group) = self.group.take()
             && !self.is_follow_up
         {
             group.released();
         }
+    }
+}
+
+impl Waiting {
+    fn start(&self, task: Task, delivery: Delivery) {
+        let (group, runtime) = (self.group.clone(), self.runtime.as_ref());
+        self.runner.start(task, delivery, group, runtime);
     }
 }
 
