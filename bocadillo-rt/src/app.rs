@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Method;
+use http::{Method, header::RETRY_AFTER};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
@@ -27,7 +27,7 @@ use crate::{
     request::Request,
     respond::ServiceFuture,
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-    routing::{Found, Params, Route, Router, ViewEndpoint},
+    routing::{Found, Params, Route, RouteId, Router, ViewEndpoint},
     sent::Busy,
     server,
     view::View,
@@ -67,7 +67,7 @@ pub struct App {
 
 /// The built application, shared by all requests.
 pub(crate) struct Shared {
-    router: Router,
+    pub(crate) router: Router,
     pub(crate) state: State,
     pub(crate) runner: Runner,
     pub(crate) body_limit: usize,
@@ -136,9 +136,10 @@ impl App {
         // As in the original, a leading slash need not be written.
         let slash = if path.starts_with('/') { "" } else { "/" };
         self.routes.push(Route {
-            path: format!("{slash}{path}"),
+            path: format!("{slash}{path}").into(),
             methods: parsed,
-            endpoint: Box::new(ViewEndpoint { view, name }),
+            name,
+            endpoint: Box::new(ViewEndpoint(view)),
             location,
         });
         self
@@ -227,8 +228,13 @@ impl Shared {
     pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
         let busy = peer.connection.busy(request.version());
         let peer = Arc::clone(peer);
-        match self.router.find(request.method(), request.uri().path()) {
-            Found::View(route, params) => route.endpoint.serve(request, params, peer, busy),
+        let found = if self.runner.holds_back() {
+            Found::NoRoom
+        } else {
+            self.router.find(request.method(), request.uri().path())
+        };
+        match found {
+            Found::View(route, id, params) => route.endpoint.serve(request, params, id, peer, busy),
             other => answer(request, other, Host::Server(peer), Some(busy)),
         }
     }
@@ -237,7 +243,7 @@ impl Shared {
     fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
         let shared = Arc::clone(self);
         match self.router.find(request.method(), request.uri().path()) {
-            Found::View(route, params) => route.endpoint.call(request, params, shared),
+            Found::View(route, id, params) => route.endpoint.call(request, params, id, shared),
             other => answer(request, other, Host::Service(shared), None),
         }
     }
@@ -252,17 +258,20 @@ fn answer<B: Arriving>(
     busy: Option<Busy>,
 ) -> Running {
     let request = Request::arrived(request, Params::default(), host, busy.as_ref());
-    let answer = exchange::answer(request, NO_VIEW, busy, |response| match found {
+    let answer = exchange::answer(request, RouteId::NONE, busy, |response| match found {
         Found::WrongMethod(allow) => {
             response.answer_http(&HttpError::new(405));
             response.allow(allow);
+        }
+        Found::NoRoom => {
+            response
+                .answer_http(&HttpError::new(503).detail("Too much background work is waiting."));
+            response.header(RETRY_AFTER, "1");
         }
         Found::Nothing | Found::View(..) => response.answer_http(&HttpError::new(404)),
     });
     Box::pin(future::ready(answer))
 }
-
-const NO_VIEW: &str = "no view";
 
 fn short_name<V>() -> &'static str {
     let path = type_name::<V>();

@@ -5,14 +5,16 @@ use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
+use http::StatusCode;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::{Background, Slot, Waiting, message},
+    background::{About, Background, Slot, Waiting, message},
     body::Body,
     detach,
     error::Result,
@@ -20,6 +22,7 @@ use crate::{
     request::Request,
     response::Response,
     route_fn::Runs,
+    routing::{Route, RouteId},
     sent::{Busy, Delivery, SentBody},
 };
 
@@ -33,63 +36,97 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 struct Exchange<'a> {
     request: &'a mut Request,
     response: Response,
-    view: &'static str,
+    route: RouteId,
     busy: Option<Busy>,
+    /// The view returned an error, panicked, or was dropped.
+    has_failed: bool,
 }
 
 impl<'a> Exchange<'a> {
     #[inline]
-    fn new(request: &'a mut Request, view: &'static str, busy: Option<Busy>) -> Self {
+    fn new(request: &'a mut Request, route: RouteId, busy: Option<Busy>) -> Self {
         Self {
             request,
             response: Response::new(),
-            view,
+            route,
             busy,
+            has_failed: true,
         }
+    }
+
+    fn route(&self) -> Option<&Route> {
+        self.request.host().shared()?.router.route(self.route)
+    }
+
+    fn view_name(&self) -> &'static str {
+        self.route().map_or("no view", |route| route.name)
     }
 
     #[inline(always)]
     fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
-        let view = self.view;
         match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.response.answer_error(&error, view),
-            Err(panic) => self.response.answer_panic(&message(&*panic), view),
+            Ok(Ok(())) => self.has_failed = false,
+            Ok(Err(error)) => {
+                let view = self.view_name();
+                self.response.answer_error(&error, view);
+            }
+            Err(panic) => {
+                let view = self.view_name();
+                self.response.answer_panic(&message(&*panic), view);
+            }
         }
         self.hand_over()
     }
 
     #[inline(always)]
     fn hand_over(&mut self) -> Answer {
-        let busy = self.busy.take();
-        let Self {
-            request,
-            response,
-            view,
-            ..
-        } = self;
-        response.finish(request.method(), request.version(), view);
-        // Where it is: it is moved once, to hyper.
-        match response.take_tasks() {
-            None => response.watch(request),
-            Some(tasks) => response.track(tasks, request),
+        let version = self.request.version();
+        if !self.response.is_ordinary(version) {
+            let view = self.view_name();
+            self.response.finish(self.request.method(), version, view);
         }
-        let mut answer = response.take_inner();
-        if let Some(busy) = busy {
+        // Where it is: it is moved once, to hyper.
+        match self.accept() {
+            None => self.response.watch(self.request),
+            Some(tasks) => self.response.track(tasks, self.request),
+        }
+        let mut answer = self.response.take_inner();
+        if let Some(busy) = self.busy.take() {
             answer.body_mut().keep_busy(busy);
         }
         Ok(answer)
     }
+
+    /// Accepts what the view has registered, unless a door around this app takes care of it.
+    #[inline]
+    fn accept(&mut self) -> Option<Waiting> {
+        let tasks = self.response.take_tasks()?;
+        self.accept_some(tasks)
+    }
+
+    fn accept_some(&mut self, mut tasks: Slot) -> Option<Waiting> {
+        let status = self.response.status_code();
+        if self.has_failed || is_failure(status) {
+            tasks.view_failed();
+        }
+        if let Some(outer) = self.request.extensions().get::<Background>() {
+            outer.append(tasks);
+            return None;
+        }
+        let host = self.request.host();
+        let mut about = About {
+            status: Some(status),
+            route: self.route().map(|route| Arc::clone(&route.path)),
+            runtime: host.peer().map(|peer| peer.runtime.clone()),
+            ..About::default()
+        };
+        Some(host.shared()?.runner.accept(tasks, &mut about))
+    }
 }
 
-/// Accepts what the view has registered, unless a door around this app takes care of it.
-fn accept(tasks: Slot, request: &Request) -> Option<Waiting> {
-    if let Some(outer) = request.extensions().get::<Background>() {
-        outer.append(tasks);
-        return None;
-    }
-    let shared = request.host().shared()?;
-    Some(shared.runner.accept(tasks, None))
+/// As the condition of a task sees it.
+pub(crate) fn is_failure(status: StatusCode) -> bool {
+    status.as_u16() >= 400
 }
 
 impl Response {
@@ -103,17 +140,12 @@ impl Response {
     }
 
     /// Lets the response's way be followed, for its tasks.
-    fn track(&mut self, tasks: Slot, request: &Request) {
-        let Some(mut tasks) = accept(tasks, request) else {
-            self.watch(request);
-            return;
-        };
+    fn track(&mut self, tasks: Waiting, request: &Request) {
         let response = self.inner_mut();
         match request.host() {
             // There is nobody any more to send it to.
             _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
             Host::Server(peer) => {
-                tasks.run_on(&peer.runtime);
                 let on_done = move |delivery| tasks.start_all(delivery);
                 peer.connection
                     .track_wrapped(response, request.version(), on_done);
@@ -125,8 +157,7 @@ impl Response {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        let tasks = self.response.take_tasks();
-        if let Some(tasks) = tasks.and_then(|tasks| accept(tasks, self.request)) {
+        if let Some(tasks) = self.accept() {
             tasks.start_all(Delivery::Aborted { bytes: 0 });
         }
     }
@@ -157,11 +188,11 @@ impl Arriving for Body {
 /// Answers what no view answers.
 pub(crate) fn answer(
     mut request: Request,
-    view: &'static str,
+    route: RouteId,
     busy: Option<Busy>,
     build: impl FnOnce(&mut Response),
 ) -> Answer {
-    let mut exchange = Exchange::new(&mut request, view, busy);
+    let mut exchange = Exchange::new(&mut request, route, busy);
     build(&mut exchange.response);
     exchange.hand_over()
 }
@@ -173,14 +204,14 @@ pub(crate) fn answer(
 #[inline]
 pub(crate) fn run<R: for<'a> Runs<'a>>(
     view: R,
-    name: &'static str,
+    route: RouteId,
     busy: Option<Busy>,
     mut request: Request,
 ) -> Running {
     // Unlike `Box::new`, this writes no more than there is to be written.
     let mut place = Box::into_pin(Box::<Place<_>>::default());
     place.as_mut().project().future.set(Some(async move {
-        let mut exchange = Exchange::new(&mut request, name, busy);
+        let mut exchange = Exchange::new(&mut request, route, busy);
         let outcome = Contain {
             view: view.run(exchange.request, &mut exchange.response),
         }

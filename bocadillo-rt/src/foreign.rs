@@ -13,8 +13,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    background::{Background, Runner},
+    background::{About, Background, Runner},
     body::Body,
+    exchange::is_failure,
     sent::{Busy, Connection, Delivery, SentBody},
 };
 
@@ -124,12 +125,20 @@ impl Exchange {
         &mut self,
         response: http::Response<B>,
     ) -> http::Response<SentBody<B>> {
-        let slot = self.background.close(&self.runner);
+        let mut slot = self.background.close(&self.runner);
+        let status = response.status();
         let mut response = response.map(SentBody::untracked);
         if slot.is_empty() {
             self.connection.watch_wrapped(&mut response, self.version);
         } else {
-            let tasks = self.runner.accept(slot, None);
+            if is_failure(status) {
+                slot.view_failed();
+            }
+            let mut about = About {
+                status: Some(status),
+                ..About::default()
+            };
+            let tasks = self.runner.accept(slot, &mut about);
             let on_done = move |delivery| tasks.start_all(delivery);
             self.connection
                 .track_wrapped(&mut response, self.version, on_done);
@@ -144,10 +153,11 @@ impl Exchange {
 impl Drop for Exchange {
     /// The client has left, or the service has failed: what was registered runs.
     fn drop(&mut self) {
-        let slot = self.background.close(&self.runner);
+        let mut slot = self.background.close(&self.runner);
         if !slot.is_empty() {
+            slot.view_failed();
             self.runner
-                .accept(slot, None)
+                .accept(slot, &mut About::default())
                 .start_all(Delivery::Aborted { bytes: 0 });
         }
     }

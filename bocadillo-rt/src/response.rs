@@ -266,16 +266,15 @@ impl Response {
         self.inner.take().expect(WHOLE)
     }
 
-    /// Makes what HTTP allows of what the view built.
+    /// Whether there is nothing to do about it before it can be sent.
     #[inline]
-    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
-        let is_ordinary = version != Version::HTTP_2 && may_have_content(self.inner().status());
-        if !is_ordinary || self.may_declare_length || self.fault.is_some() {
-            self.finish_special(method, version, view);
-        }
+    pub(crate) fn is_ordinary(&self, version: Version) -> bool {
+        let is_special = self.may_declare_length || self.fault.is_some();
+        !is_special && version != Version::HTTP_2 && may_have_content(self.inner().status())
     }
 
-    fn finish_special(&mut self, method: &Method, version: Version, view: &str) {
+    /// Makes what HTTP allows of what the view built.
+    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
         if self.may_declare_length {
             self.check_length();
         }

@@ -15,6 +15,14 @@ use crate::{
     sent::Busy,
 };
 
+/// Which route answers: its place in the router's list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteId(usize);
+
+impl RouteId {
+    pub(crate) const NONE: Self = Self(usize::MAX);
+}
+
 /// Calls a view. Its arguments are those of an exchange, which is built where it stays: requests
 /// are handed on whole, since each step would move them.
 pub(crate) trait Endpoint: Send + Sync {
@@ -23,49 +31,62 @@ pub(crate) trait Endpoint: Send + Sync {
         &self,
         request: http::Request<Incoming>,
         params: Params,
+        route: RouteId,
         peer: Arc<Peer>,
         busy: Busy,
     ) -> Running;
 
     /// For one of somebody else's.
-    fn call(&self, request: http::Request<Body>, params: Params, shared: Arc<Shared>) -> Running;
+    fn call(
+        &self,
+        request: http::Request<Body>,
+        params: Params,
+        route: RouteId,
+        shared: Arc<Shared>,
+    ) -> Running;
 }
 
-/// A view, and what is named in logs.
-pub(crate) struct ViewEndpoint<V> {
-    pub(crate) view: V,
-    pub(crate) name: &'static str,
-}
+/// What makes a view.
+pub(crate) struct ViewEndpoint<V>(pub(crate) V);
 
 impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
     fn serve(
         &self,
         request: http::Request<Incoming>,
         params: Params,
+        route: RouteId,
         peer: Arc<Peer>,
         busy: Busy,
     ) -> Running {
         let request = Request::arrived(request, params, Host::Server(peer), Some(&busy));
-        exchange::run((self.view)(), self.name, Some(busy), request)
+        exchange::run(self.0(), route, Some(busy), request)
     }
 
-    fn call(&self, request: http::Request<Body>, params: Params, shared: Arc<Shared>) -> Running {
+    fn call(
+        &self,
+        request: http::Request<Body>,
+        params: Params,
+        route: RouteId,
+        shared: Arc<Shared>,
+    ) -> Running {
         let request = Request::arrived(request, params, Host::Service(shared), None);
-        exchange::run((self.view)(), self.name, None, request)
+        exchange::run(self.0(), route, None, request)
     }
 }
 
 /// One registration on an app.
 pub(crate) struct Route {
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     pub(crate) methods: Vec<Method>,
+    /// The view's.
+    pub(crate) name: &'static str,
     pub(crate) endpoint: Box<dyn Endpoint>,
     pub(crate) location: &'static Location<'static>,
 }
 
 /// All views at one path.
 struct Views {
-    path: String,
+    path: Arc<str>,
     names: Arc<[String]>,
     by_method: Vec<(Method, usize)>,
     allow: String,
@@ -78,16 +99,18 @@ pub(crate) struct Router {
     views: Vec<Views>,
     /// Paths without parameters: most requests, and the cheaper look-up.
     /// Sorted by length, then content: most comparisons end at the length.
-    exact: Vec<(String, usize)>,
+    exact: Vec<(Arc<str>, usize)>,
     patterns: matchit::Router<usize>,
 }
 
 /// What was found for a request.
 pub(crate) enum Found<'a> {
-    View(&'a Route, Params),
+    View(&'a Route, RouteId, Params),
     /// The path exists, for these methods.
     WrongMethod(&'a str),
     Nothing,
+    /// Whatever it is: the runner holds requests back.
+    NoRoom,
 }
 
 /// Routes that cannot all be.
@@ -183,7 +206,11 @@ impl Router {
     fn exact_place(&self, path: &str) -> Result<usize, usize> {
         let key = (path.len(), path);
         self.exact
-            .binary_search_by(|(known, _)| (known.len(), known.as_str()).cmp(&key))
+            .binary_search_by(|(known, _)| (known.len(), &**known).cmp(&key))
+    }
+
+    pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(id.0)
     }
 
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
@@ -198,7 +225,7 @@ impl Router {
             }
         };
         match views.route(method) {
-            Some(index) => Found::View(&self.routes[index], params),
+            Some(index) => Found::View(&self.routes[index], RouteId(index), params),
             None => Found::WrongMethod(&views.allow),
         }
     }

@@ -1,13 +1,18 @@
 //! What a running task knows of itself.
 
-use std::{borrow::Cow, cell::RefCell, fmt, panic::Location, sync::Arc};
+use std::{cell::RefCell, fmt, panic::Location};
 
-use super::{Group, IntoTask, Runner};
+use http::StatusCode;
+
+use super::{
+    About, IntoTask, Runner,
+    info::{Info, Shared, Times},
+};
 use crate::sent::Delivery;
 
 thread_local! {
     /// The task that is polled on this thread.
-    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Box<Info>>> = const { RefCell::new(None) };
 }
 
 /// Returns the context of the task that calls this.
@@ -30,30 +35,20 @@ pub fn current() -> Context {
 #[must_use]
 pub fn try_current() -> Option<Context> {
     CURRENT
-        .try_with(|current| current.borrow().clone())
+        .try_with(|current| {
+            let current = current.borrow();
+            let info = current.as_ref()?;
+            Some(Context(Box::new(info.shared.clone())))
+        })
         .ok()
         .flatten()
 }
 
 /// A running task: its name, its response, and what it leaves behind.
 #[derive(Clone)]
-pub struct Context(Shared);
-
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) id: u64,
-    pub(super) name: Cow<'static, str>,
-    pub(super) location: &'static Location<'static>,
-    pub(super) delivery: Delivery,
-    pub(super) runner: Runner,
-    pub(super) group: Option<Arc<Group>>,
-}
+pub struct Context(Box<Shared>);
 
 impl Context {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self(shared)
-    }
-
     /// Returns the task's number: unique within the process.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -75,39 +70,82 @@ impl Context {
     /// Returns what became of the response that the task belongs to.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
-        self.0.delivery
+        self.0.about.delivery.unwrap_or(Delivery::Unknown)
     }
 
-    /// Starts a task that this one leaves behind: counted and reported like itself.
+    /// Returns the status of that response, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.about.status
+    }
+
+    /// Waits until a shutdown asks the task to end. A task that does not is dropped soon after.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::background;
+    ///
+    /// async fn poll_for_ever() {
+    ///     let context = background::current();
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = context.cancelled() => return,
+    ///             () = tokio::time::sleep(std::time::Duration::from_secs(5)) => { /* … */ }
+    ///         }
+    ///     }
+    /// }
+    /// # drop(poll_for_ever);
+    /// ```
+    pub async fn cancelled(&self) {
+        match &self.0.runner {
+            Some(runner) => runner.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Starts a task that this one leaves behind: limited, counted, drained and reported like
+    /// itself.
     #[track_caller]
     pub fn spawn(&self, task: impl IntoTask) {
-        let Shared {
-            runner,
-            group,
-            delivery,
-            ..
-        } = &self.0;
-        runner.start_one(task.into_task(), *delivery, group.clone());
+        let Some(runner) = &self.0.runner else { return };
+        let about = About {
+            times: Times::default(),
+            ..self.0.about.clone()
+        };
+        runner.start_one(task.into_task(), about, self.delivery());
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0
+    pub(super) fn runner(&self) -> Option<&Runner> {
+        self.0.runner.as_ref()
     }
 
-    /// Calls `poll` with this as the current context.
-    ///
-    /// It is moved there and back: no allocation, no reference count.
-    pub(super) fn enter<R>(slot: &mut Option<Self>, poll: impl FnOnce() -> R) -> R {
-        let outer = CURRENT.replace(slot.take());
-        let _restore = Restore { slot, outer };
-        poll()
+    /// Calls `f` with this as the current context, on another thread.
+    pub(super) fn scope<R>(self, f: impl FnOnce() -> R) -> R {
+        let mut info = Info::new(self.0.name.clone(), self.0.location);
+        info.shared = *self.0;
+        enter(&mut Some(Box::new(info)), f)
     }
+}
+
+/// Calls `poll` with this as the current context.
+///
+/// It is moved there and back: no allocation, no reference count.
+#[inline]
+pub(super) fn enter<R>(slot: &mut Option<Box<Info>>, poll: impl FnOnce() -> R) -> R {
+    let outer = CURRENT.replace(slot.take());
+    let _restore = Restore { slot, outer };
+    poll()
 }
 
 /// Restores both when the poll returns or unwinds.
 struct Restore<'a> {
-    slot: &'a mut Option<Context>,
-    outer: Option<Context>,
+    slot: &'a mut Option<Box<Info>>,
+    outer: Option<Box<Info>>,
 }
 
 impl Drop for Restore<'_> {
@@ -121,7 +159,7 @@ impl fmt::Debug for Context {
         f.debug_struct("Context")
             .field("id", &self.0.id)
             .field("name", &self.0.name)
-            .field("delivery", &self.0.delivery)
+            .field("delivery", &self.delivery())
             .finish_non_exhaustive()
     }
 }

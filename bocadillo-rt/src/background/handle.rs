@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Group, IntoTask, Runner, Slot, Task, slot::LetGo};
+use super::{About, Group, IntoTask, Runner, Slot, Task, slot::LetGo};
 use crate::sent::Delivery;
 
 /// The tasks of one response, in the extensions of its request.
@@ -89,11 +89,11 @@ impl Background {
                 let runner = runner.clone();
                 drop(state);
                 tracing::debug!(
-                    task = &*task.name,
-                    location = %task.location,
+                    task = task.info.name(),
+                    location = %task.info.location(),
                     "background task registered after its response was handed over; it starts now"
                 );
-                runner.start_one(task, Delivery::Unknown, self.group());
+                runner.start_one(task, self.about(), Delivery::Unknown);
             }
         }
     }
@@ -106,7 +106,7 @@ impl Background {
             State::Closed(runner) => {
                 let runner = runner.clone();
                 drop(state);
-                let waiting = runner.accept(tasks, None);
+                let waiting = runner.accept(tasks, &mut About::default());
                 waiting.start_all(Delivery::Aborted { bytes: 0 });
             }
         }
@@ -120,8 +120,12 @@ impl Background {
         }
     }
 
-    pub(crate) fn group(&self) -> Option<Arc<Group>> {
-        self.shared.group.clone()
+    /// What is known of whatever is registered here.
+    pub(crate) fn about(&self) -> About {
+        About {
+            group: self.shared.group.clone(),
+            ..About::default()
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -28,22 +28,34 @@
 //! Tasks run on the runtime that serves the requests ([`Runner::current`]): a task must not block
 //! its thread, as in the original. A runtime of their own is planned.
 
+mod blocking;
+mod config;
 mod context;
+mod drain;
 mod gather;
 mod group;
 mod handle;
+mod home;
+mod info;
+mod launch;
+mod ledger;
+mod origin;
 mod report;
 mod run;
 mod runner;
 mod slot;
 mod task;
+mod wrap;
 
 pub use self::{
+    config::Overflow,
     context::{Context, current, try_current},
+    drain::{DrainReport, Unfinished},
     gather::{Gather, gather},
     handle::Background,
+    ledger::Stats,
     report::{Report, State},
-    runner::{Runner, Stats},
-    task::{IntoTask, Outcome, Task},
+    runner::Runner,
+    task::{IntoTask, Outcome, Task, When},
 };
-pub(crate) use self::{group::Group, run::message, runner::Waiting, slot::Slot};
+pub(crate) use self::{group::Group, info::About, launch::Waiting, run::message, slot::Slot};

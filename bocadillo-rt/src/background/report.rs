@@ -1,8 +1,9 @@
 //! What became of a task.
 
-use std::{borrow::Cow, panic::Location};
+use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Instant};
 
-use super::Context;
+use http::StatusCode;
+
 use crate::sent::Delivery;
 
 /// How a task ended.
@@ -15,39 +16,67 @@ pub enum State {
     Failed,
     /// It panicked.
     Panicked,
-    /// Its runtime was shut down before it ended.
+    /// It ran for longer than it may, and was dropped.
+    TimedOut,
+    /// A shutdown cut it off, before its start or after it.
     Cancelled,
     /// A later registration on the same response took its place; it was not started.
     Replaced,
+    /// Its [condition](super::When) did not hold; it was not started.
+    Skipped,
+    /// It was over a limit; it was not started.
+    Refused,
+}
+
+impl State {
+    /// Returns `true` if the task ran to its end, whatever that was.
+    #[must_use]
+    pub fn has_run(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Panicked)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::TimedOut => "timed out",
+            Self::Cancelled => "cancelled",
+            Self::Replaced => "replaced",
+            Self::Skipped => "skipped",
+            Self::Refused => "refused",
+        })
+    }
 }
 
 /// What became of one task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Unique within the process, in the order of the starts.
+    /// Unique within the process.
     pub id: u64,
     /// The name of its function, or the one that it was given.
     pub name: Cow<'static, str>,
     /// Where it was registered.
     pub location: &'static Location<'static>,
-    /// What became of its response.
-    pub delivery: Delivery,
+    /// The path of the route whose view registered it; none outside of an app.
+    pub route: Option<Arc<str>>,
+    /// The status of its response, where there was one.
+    pub status: Option<StatusCode>,
+    /// What became of its response; none if the task was gone before that was known.
+    pub delivery: Option<Delivery>,
+    /// When its view ended, or its task if it is a follow-up.
+    pub registered_at: Instant,
+    /// When its response was sent or aborted.
+    pub sent_at: Option<Instant>,
+    /// When it was started.
+    pub started_at: Option<Instant>,
+    /// When it ended, or was let go.
+    pub ended_at: Instant,
     /// How it ended.
     pub outcome: State,
     /// The error or the panic's message, with its causes.
     pub error: Option<String>,
-}
-
-impl Report {
-    pub(super) fn new(context: &Context, outcome: State, error: Option<String>) -> Self {
-        Self {
-            id: context.id(),
-            name: context.shared().name.clone(),
-            location: context.location(),
-            delivery: context.delivery(),
-            outcome,
-            error,
-        }
-    }
 }

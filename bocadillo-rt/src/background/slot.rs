@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, panic::Location};
 
-use super::Task;
+use super::{State, Task, When};
 
 /// More registrations on one response are refused: so many are a loop that went wrong.
 const MAX_TASKS: usize = 64;
@@ -20,9 +20,26 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 struct Rest {
     more: Vec<Task>,
-    /// How many were registered and are not here.
-    replaced: u32,
-    refused: u32,
+    /// Those that were registered and are not here.
+    gone: Vec<Gone>,
+}
+
+/// A task that never ran.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    pub(super) name: Cow<'static, str>,
+    pub(super) location: &'static Location<'static>,
+    pub(super) state: State,
+}
+
+impl Gone {
+    pub(super) fn new(task: &Task, state: State) -> Self {
+        Self {
+            name: task.info.shared.name.clone(),
+            location: task.info.location(),
+            state,
+        }
+    }
 }
 
 impl Slot {
@@ -39,8 +56,9 @@ impl Slot {
         let rest = self.rest.get_or_insert_default();
         let mut old = std::mem::take(&mut rest.more);
         old.insert(0, first);
-        rest.replaced += old.len() as u32;
-        let by = (task.name.clone(), task.location);
+        let gone = old.iter().map(|task| Gone::new(task, State::Replaced));
+        rest.gone.extend(gone);
+        let by = (task.info.shared.name.clone(), task.info.location());
         self.first = Some(task);
         LetGo::Replaced { old, by }
     }
@@ -60,11 +78,12 @@ impl Slot {
     }
 
     fn is_full(&self) -> bool {
-        self.len() + (self.replaced() + self.refused()) as usize >= MAX_TASKS
+        self.len() + self.gone().len() >= MAX_TASKS
     }
 
     fn refuse(&mut self, task: Task) -> LetGo {
-        self.rest.get_or_insert_default().refused += 1;
+        let gone = Gone::new(&task, State::Refused);
+        self.rest.get_or_insert_default().gone.push(gone);
         LetGo::Refused(Box::new(task))
     }
 
@@ -74,20 +93,76 @@ impl Slot {
         usize::from(self.first.is_some()) + more
     }
 
-    /// How many were registered and are not here, since others took their place.
-    pub(super) fn replaced(&self) -> u32 {
-        self.rest.as_ref().map_or(0, |rest| rest.replaced)
+    /// Those that were registered and are not here.
+    pub(super) fn gone(&self) -> &[Gone] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.gone)
     }
 
-    /// How many were one too many.
-    pub(super) fn refused(&self) -> u32 {
-        self.rest.as_ref().map_or(0, |rest| rest.refused)
+    pub(super) fn take_gone(&mut self) -> Vec<Gone> {
+        let rest = self.rest.as_mut();
+        rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.gone))
+    }
+
+    /// Looks at each.
+    #[inline]
+    pub(super) fn for_each(&mut self, mut f: impl FnMut(&mut Task)) {
+        if let Some(first) = &mut self.first {
+            f(first);
+        }
+        if let Some(rest) = &mut self.rest {
+            rest.more.iter_mut().for_each(f);
+        }
+    }
+
+    /// Keeps the first so many tasks, and returns the others.
+    pub(super) fn truncate(&mut self, len: usize) -> Vec<Task> {
+        let (first, mut more) = self.take_tasks();
+        more.splice(..0, first);
+        let rest = more.split_off(len.min(more.len()));
+        let mut more = more.into_iter();
+        self.first = more.next();
+        if more.len() > 0 {
+            self.rest.get_or_insert_default().more = more.collect();
+        }
+        rest
+    }
+
+    /// Puts another task in the place of each.
+    pub(super) fn map(mut self, f: impl Fn(Task) -> Task) -> Self {
+        let (first, more) = self.take_tasks();
+        self.first = first.map(&f);
+        if !more.is_empty() {
+            self.rest.get_or_insert_default().more = more.into_iter().map(f).collect();
+        }
+        self
+    }
+
+    /// Lets go of the tasks that are for successful views alone: this one was not.
+    #[cold]
+    pub(crate) fn view_failed(&mut self) {
+        let (first, more) = self.take_tasks();
+        let all = first.into_iter().chain(more);
+        let (skipped, mut rest): (Vec<_>, Vec<_>) =
+            all.partition(|task| task.info.when == When::Success);
+        let gone = skipped.iter().map(|task| Gone::new(task, State::Skipped));
+        self.rest.get_or_insert_default().gone.extend(gone);
+        let more = rest.split_off(1.min(rest.len()));
+        self.first = rest.pop();
+        self.rest.get_or_insert_default().more = more;
+        for task in &skipped {
+            tracing::debug!(
+                task = task.info.name(),
+                location = %task.info.location(),
+                "background task skipped: it is for successful views"
+            );
+        }
     }
 
     /// The tasks to run, in the order of their registration: the first, and the others.
     pub(super) fn take_tasks(&mut self) -> (Option<Task>, Vec<Task>) {
-        let more = self.rest.take().map(|rest| rest.more);
-        (self.first.take(), more.unwrap_or_default())
+        let rest = self.rest.as_mut();
+        let more = rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.more));
+        (self.first.take(), more)
     }
 
     #[inline]
@@ -102,8 +177,7 @@ impl Slot {
             return;
         }
         let rest = self.rest.get_or_insert_default();
-        rest.replaced += other.replaced();
-        rest.refused += other.refused();
+        rest.gone.append(&mut other.take_gone());
         let (first, more) = other.take_tasks();
         rest.more.extend(first.into_iter().chain(more));
     }
@@ -138,8 +212,8 @@ fn log_replaced(
 ) {
     for old in old {
         tracing::debug!(
-            task = &*old.name,
-            location = %old.location,
+            task = old.info.name(),
+            location = %old.info.location(),
             by = &**by,
             %by_location,
             "background task replaced by a later one; use `add_background` to keep both"
@@ -150,17 +224,41 @@ fn log_replaced(
 #[cold]
 fn log_refused(task: &Task) {
     tracing::warn!(
-        task = &*task.name,
-        location = %task.location,
+        task = task.info.name(),
+        location = %task.info.location(),
         "background task refused: {MAX_TASKS} were registered on this response already"
     );
+}
+
+impl Drop for Slot {
+    /// Only a response that its view has replaced, or that no app ever got, still has tasks.
+    #[inline]
+    fn drop(&mut self) {
+        if self.first.is_some() {
+            self.log_lost();
+        }
+    }
+}
+
+impl Slot {
+    #[cold]
+    fn log_lost(&mut self) {
+        let (first, more) = self.take_tasks();
+        for task in first.into_iter().chain(more) {
+            tracing::warn!(
+                task = task.info.name(),
+                location = %task.info.location(),
+                "background task dropped together with its response, which was never sent"
+            );
+        }
+    }
 }
 
 impl From<Task> for Slot {
     fn from(task: Task) -> Self {
         Self {
             first: Some(task),
-            ..Self::default()
+            rest: None,
         }
     }
 }

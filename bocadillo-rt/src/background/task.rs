@@ -1,10 +1,31 @@
 //! What is registered.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::Pin};
+use std::{
+    borrow::Cow,
+    fmt,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use pin_project_lite::pin_project;
+
+use super::{blocking, info::Info};
 use crate::error::BoxError;
 
-pub(super) type TaskFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+/// When a task runs, and when it is skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum When {
+    /// Whatever became of the view and of its response.
+    #[default]
+    Always,
+    /// If the view returned `Ok` (or `()`), with a status below 400.
+    Success,
+    /// If every byte of the response was sent.
+    Delivered,
+}
 
 /// Work for after the response, with its name and the place where it was registered.
 ///
@@ -14,17 +35,42 @@ pub(super) type TaskFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> +
 /// # Examples
 ///
 /// ```
-/// use bocadillo::{Request, Response, background::Task};
+/// use bocadillo::{Request, Response, background::{Task, When}};
+/// use std::time::Duration;
 ///
 /// async fn view(_req: &mut Request, res: &mut Response) {
-///     res.background(Task::new(async { /* … */ }).name("warm the cache"));
+///     let warm = Task::new(async { /* … */ });
+///     res.background(warm.name("warm the cache").timeout(Duration::from_secs(30)).when(When::Success));
 /// }
 /// ```
 #[must_use = "a task runs only when it is registered: `res.background(task)`"]
 pub struct Task {
-    pub(super) name: Cow<'static, str>,
-    pub(super) location: &'static Location<'static>,
-    pub(super) future: TaskFuture,
+    pub(super) work: Pin<Box<dyn Work>>,
+    /// Apart from the future, so that it can be the current context while that is polled; and
+    /// boxed, so that nothing of it is moved on the way from the registration to the end.
+    pub(super) info: Box<Info>,
+}
+
+/// A task's future.
+pub(super) trait Work: Send {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>;
+}
+
+pin_project! {
+    struct Ending<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F> Work for Ending<F>
+where
+    F: Future + Send,
+    F::Output: Outcome,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.project().future.poll(cx).map(Outcome::into_result)
+    }
 }
 
 impl Task {
@@ -39,7 +85,7 @@ impl Task {
     }
 
     pub(crate) fn named<F>(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         location: &'static Location<'static>,
         future: F,
     ) -> Self
@@ -47,11 +93,9 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        let future = Box::pin(async move { future.await.into_result() });
         Self {
-            name: Cow::Borrowed(name),
-            location,
-            future,
+            work: Box::pin(Ending { future }),
+            info: Box::new(Info::new(name.into(), location)),
         }
     }
 
@@ -76,9 +120,58 @@ impl Task {
         Self::new(future)
     }
 
+    /// Creates a task of a function that blocks or computes: it runs on a thread where that hurts
+    /// nobody, and no more of them at a time than [`Runner::max_blocking`](super::Runner::max_blocking).
+    ///
+    /// A function that runs cannot be stopped: after its timeout, or at shutdown, the task is
+    /// reported, and the function goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Request, Response, Task};
+    ///
+    /// async fn view(_req: &mut Request, res: &mut Response) {
+    ///     let numbers = vec![3, 1, 2];
+    ///     res.background(Task::blocking(move || println!("{}", numbers.iter().sum::<i32>())));
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn blocking<F, T>(function: F) -> Self
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Outcome + 'static,
+    {
+        Self::blocking_named(name_of::<F>(), Location::caller(), function)
+    }
+
+    pub(crate) fn blocking_named<F, T>(
+        name: &'static str,
+        location: &'static Location<'static>,
+        function: F,
+    ) -> Self
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Outcome + 'static,
+    {
+        Self::named(name, location, blocking::run(function))
+    }
+
     /// Names the task, for logs and reports.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.name = name.into();
+        self.info.shared.name = name.into();
+        self
+    }
+
+    /// Sets how long the task may run, in place of the [runner's](super::Runner::timeout) own limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.info.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets when the task runs; otherwise it is skipped.
+    pub fn when(mut self, when: When) -> Self {
+        self.info.when = when;
         self
     }
 }
@@ -106,8 +199,8 @@ fn name_of<F>() -> &'static str {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
-            .field("name", &self.name)
-            .field("location", &format_args!("{}", self.location))
+            .field("name", &self.info.shared.name)
+            .field("location", &format_args!("{}", self.info.shared.location))
             .finish_non_exhaustive()
     }
 }
@@ -195,13 +288,16 @@ mod tests {
 
     #[test]
     fn named_by_its_function() {
-        assert_eq!(Task::new(send_confirmation()).name, "send_confirmation");
+        assert_eq!(
+            Task::new(send_confirmation()).info.shared.name,
+            "send_confirmation"
+        );
     }
 
     #[test]
     fn a_block_is_named_by_the_function_around_it() {
         assert_eq!(
-            Task::new(async {}).name,
+            Task::new(async {}).info.shared.name,
             "a_block_is_named_by_the_function_around_it"
         );
     }
@@ -209,6 +305,9 @@ mod tests {
     #[test]
     fn generic_arguments_do_not_name_it() {
         async fn send<T>(_: T) {}
-        assert_eq!(Task::new(send(std::sync::Mutex::new(0))).name, "send");
+        assert_eq!(
+            Task::new(send(std::sync::Mutex::new(0))).info.shared.name,
+            "send"
+        );
     }
 }

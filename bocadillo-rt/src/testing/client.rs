@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::Tasks;
 use crate::{
-    background::{Background, Group, Runner},
+    background::{About, Background, Group, Runner},
     body::Body,
     error::BoxError,
     sent::Delivery,
@@ -119,7 +119,11 @@ where
         Err(_) => Delivery::Aborted { bytes: 0 },
     };
     let tasks = background.close(&runner);
-    runner.accept(tasks, background.group()).start_all(delivery);
+    let mut about = About {
+        status: Some(head.status),
+        ..background.about()
+    };
+    runner.accept(tasks, &mut about).start_all(delivery);
     TestResponse { head, body, group }
 }
 
@@ -133,7 +137,7 @@ impl Drop for Lost {
     fn drop(&mut self) {
         let tasks = self.background.close(&self.runner);
         if !tasks.is_empty() {
-            let waiting = self.runner.accept(tasks, self.background.group());
+            let waiting = self.runner.accept(tasks, &mut self.background.about());
             waiting.start_all(Delivery::Aborted { bytes: 0 });
         }
     }

@@ -1,0 +1,100 @@
+//! What is known of a task.
+
+use std::{borrow::Cow, fmt, panic::Location, pin::Pin, sync::Arc, time::Duration, time::Instant};
+
+use http::StatusCode;
+use tokio::{runtime::Handle, time::Sleep};
+
+use super::{Group, Runner, When, origin::Origin};
+use crate::sent::Delivery;
+
+/// What is known of a task, filled in on its way from its registration to its end.
+pub(super) struct Info {
+    pub(super) shared: Shared,
+    pub(super) timeout: Option<Duration>,
+    pub(super) when: When,
+    pub(super) origin: Origin,
+    pub(super) started_at: Option<Instant>,
+    /// The place in the ledger, from the start on.
+    pub(super) key: usize,
+    /// There is one from the first time that the task has to wait: most never do.
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
+    /// The ledger knows how to wake it.
+    pub(super) is_wakeable: bool,
+    /// A poll that took too long is logged once.
+    pub(super) has_blocked: bool,
+}
+
+/// What a task can ask, and others be told.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) id: u64,
+    pub(super) name: Cow<'static, str>,
+    pub(super) location: &'static Location<'static>,
+    /// Since its view has ended.
+    pub(super) runner: Option<Runner>,
+    pub(super) about: About,
+}
+
+/// Which response a task belongs to, and what became of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) group: Option<Arc<Group>>,
+    /// Where it is known, to ask for it costs more than the rest of a start.
+    pub(crate) runtime: Option<Handle>,
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) times: Times,
+}
+
+/// Points in time that only reports and spans tell: where there are none, nobody looks at the clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(super) registered_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
+}
+
+impl Info {
+    pub(super) fn new(name: Cow<'static, str>, location: &'static Location<'static>) -> Self {
+        Self {
+            shared: Shared {
+                id: 0,
+                name,
+                location,
+                runner: None,
+                about: About::default(),
+            },
+            timeout: None,
+            when: When::Always,
+            origin: Origin::capture(),
+            started_at: None,
+            key: 0,
+            timer: None,
+            is_wakeable: false,
+            has_blocked: false,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub(super) fn location(&self) -> &'static Location<'static> {
+        self.shared.location
+    }
+}
+
+/// The present, as tokio tells it: a test may have paused it.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Info")
+            .field("id", &self.shared.id)
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
+    }
+}
