@@ -4,7 +4,7 @@ use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
     convert::Infallible,
-    fmt, future,
+    fmt, future, mem,
     panic::Location,
     sync::Arc,
     task::{Context, Poll},
@@ -30,6 +30,7 @@ use crate::{
     routing::{Found, Params, Route, RouteId, Router, ViewEndpoint},
     sent::Busy,
     server,
+    shutdown::Shutdown,
     view::View,
 };
 
@@ -61,6 +62,7 @@ pub struct App {
     state: State,
     runner: Runner,
     limits: Limits,
+    shutdown: Shutdown,
     /// What serves, once it does.
     shared: Option<Arc<Shared>>,
 }
@@ -166,23 +168,54 @@ impl App {
         self
     }
 
-    /// Serves on this address, for ever.
+    /// Ends the server gracefully when `signal` is ready, in place of on SIGTERM and SIGINT.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::App;
+    ///
+    /// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let app = App::new().with_graceful_shutdown(async { drop(stopped.await) });
+    /// stop.send(()).expect("the app waits for it");
+    /// app.serve("127.0.0.1:0").await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_graceful_shutdown(
+        mut self,
+        signal: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.shutdown = Shutdown::when(signal);
+        self
+    }
+
+    /// Serves on this address until it is to end: on SIGTERM, on SIGINT (Ctrl-C), or
+    /// [when it is told](Self::with_graceful_shutdown).
+    ///
+    /// Then it stops to accept, finishes the responses that are under way (for at most half of the
+    /// [time](Runner::drain_timeout)), and waits for their tasks, follow-ups and views without a
+    /// client included. What has not ended in time is cut off, and the log names it. A second signal
+    /// ends the process at once.
     ///
     /// # Errors
     ///
-    /// Returns an error if the address cannot be bound, or if the routes conflict; it names both.
+    /// Returns an error if the address cannot be bound, if the routes conflict (it names both), or
+    /// if tasks still run in the end, which is one for each that does not yield (it names them).
     pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
         self.serve_with(TcpListener::bind(addr).await?).await
     }
 
-    /// Serves the connections of this listener, for ever.
+    /// Serves the connections of this listener; as [`serve`](Self::serve).
     ///
     /// # Errors
     ///
-    /// Returns an error if the routes conflict; it names both.
+    /// As [`serve`](Self::serve).
     pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
         let limits = self.limits.clone();
-        let faults = std::mem::take(&mut self.faults);
+        let faults = mem::take(&mut self.faults);
+        let shutdown = mem::take(&mut self.shutdown);
         let (shared, conflicts) = self.build();
         let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
         let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
@@ -190,7 +223,7 @@ impl App {
             return Err(Error::msg(faults.join("; ")));
         }
         shared.runner.adopt_current();
-        server::serve_app(listener, shared, &limits).await
+        server::serve_app(listener, shared, &limits, shutdown).await
     }
 
     fn build(self) -> (Arc<Shared>, Vec<crate::routing::Conflict>) {
@@ -208,7 +241,7 @@ impl App {
     /// The built application; conflicts are logged, since nobody is there to be told.
     fn shared(&mut self) -> &Arc<Shared> {
         if self.shared.is_none() {
-            let this = std::mem::take(self);
+            let this = mem::take(self);
             for fault in &this.faults {
                 tracing::error!(fault, "route ignored");
             }

@@ -11,13 +11,13 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
     app::Shared,
@@ -43,20 +43,23 @@ pub(crate) struct Detached {
     limit: usize,
     limit_per_connection: usize,
     timeout: Duration,
+    /// One has ended.
+    ended: Notify,
 }
 
-/// A number with a bound. Only a number: nothing is synchronised by it.
+/// A number with a bound. `SeqCst`, as its partner is [`Detached::idle`]: that looks after it is to
+/// be told, and is told after the number has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicUsize);
 
 impl Count {
     fn try_add(&self, limit: usize) -> bool {
         let below = |running| (running < limit).then_some(running + 1);
-        self.0.fetch_update(Relaxed, Relaxed, below).is_ok()
+        self.0.fetch_update(SeqCst, SeqCst, below).is_ok()
     }
 
     fn remove(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 
@@ -67,6 +70,24 @@ impl Detached {
             limit: limits.detached,
             limit_per_connection: limits.detached_per_connection,
             timeout: limits.detached_timeout,
+            ended: Notify::new(),
+        }
+    }
+
+    /// Waits until there are none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Before the look, so that no end between the two is missed.
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.running.0.load(SeqCst) == 0 {
+                return;
+            }
+            ended.await;
         }
     }
 }
@@ -140,7 +161,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.detached.running.remove();
+        let detached = &self.shared.detached;
+        detached.running.remove();
+        detached.ended.notify_waiters();
         if let Some(peer) = self.host.peer() {
             peer.detached.remove();
         }

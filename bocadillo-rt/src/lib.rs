@@ -29,6 +29,8 @@ mod response;
 mod route_fn;
 mod routing;
 mod server;
+mod shutdown;
+mod signals;
 mod view;
 
 pub use app::App;

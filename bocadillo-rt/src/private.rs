@@ -1,6 +1,6 @@
 //! What the expansions of the macros name. Not public API: it changes in any release.
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
 
 use crate::background::{Outcome, Task};
 pub use crate::{
@@ -28,5 +28,8 @@ pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(main))
+    let result = runtime.block_on(main);
+    // A thread that never yields would keep the process for ever; the log has named its task.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(result)
 }

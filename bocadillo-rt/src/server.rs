@@ -4,7 +4,10 @@ use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Durati
 
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
+use hyper_util::{
+    rt::TokioIo,
+    server::conn::auto::{Builder, UpgradeableConnection},
+};
 use tokio::{runtime::Handle, sync::Semaphore};
 use tower_service::Service;
 
@@ -12,7 +15,7 @@ use crate::{
     app::Shared,
     background::Runner,
     body::Body,
-    detach::Count,
+    detach::{Count, Detached},
     error::{BoxError, Result},
     foreign::Foreign,
     host::Peer,
@@ -21,6 +24,7 @@ use crate::{
     log,
     respond::Respond,
     sent::{Connection, SentBody, Streams, TrackedIo, Watch},
+    shutdown::{Ending, Shutdown},
 };
 
 /// After an error that does not concern one connection alone, as a lack of file descriptors.
@@ -65,16 +69,18 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
         service,
         runner: Runner::default(),
         limits: Limits::new(),
+        shutdown: Shutdown::default(),
     }
 }
 
-/// A server of a tower service; awaiting it serves for ever.
+/// A server of a tower service; awaiting it serves until it is [to end](crate::App::serve).
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     listener: L,
     service: S,
     runner: Runner,
     limits: Limits,
+    shutdown: Shutdown,
 }
 
 impl<L, S> Serve<L, S> {
@@ -86,6 +92,12 @@ impl<L, S> Serve<L, S> {
     /// Sets the limits. Those on bodies and detached views are for the service itself to keep.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Ends the server gracefully when `signal` is ready, in place of on SIGTERM and SIGINT.
+    pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        let shutdown = Shutdown::when(signal);
+        Self { shutdown, ..self }
     }
 }
 
@@ -111,11 +123,17 @@ where
             service,
             runner,
             limits,
+            shutdown,
         } = self;
         runner.adopt_current();
         Box::pin(async move {
             let serve = |connection, _| Foreign::new(service.clone(), runner.clone(), connection);
-            run(listener, &limits, serve).await
+            let server = Server {
+                limits: &limits,
+                runner: &runner,
+                detached: None,
+            };
+            server.run(listener, shutdown, serve).await
         })
     }
 }
@@ -132,9 +150,15 @@ pub(crate) async fn serve_app(
     listener: impl Listener,
     shared: Arc<Shared>,
     limits: &Limits,
+    shutdown: Shutdown,
 ) -> Result<()> {
     let runtime = Handle::current();
-    run(listener, limits, |connection, addr| {
+    let server = Server {
+        limits,
+        runner: &shared.runner,
+        detached: Some(&shared.detached),
+    };
+    let serve = |connection, addr| {
         AppService(Arc::new(Peer {
             connection,
             addr,
@@ -142,8 +166,8 @@ pub(crate) async fn serve_app(
             detached: Count::default(),
             shared: Arc::clone(&shared),
         }))
-    })
-    .await
+    };
+    server.run(listener, shutdown, serve).await
 }
 
 /// An app, for one connection.
@@ -159,13 +183,66 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     }
 }
 
-/// Accepts, for ever; each connection is a task of its own.
-async fn run<L, S, B>(
+/// What a server works with, whatever it serves.
+struct Server<'a> {
+    limits: &'a Limits,
+    runner: &'a Runner,
+    detached: Option<&'a Detached>,
+}
+
+impl Server<'_> {
+    /// Accepts until it is to end, and ends then; each connection is a task of its own.
+    async fn run<L, S, B>(
+        self,
+        listener: L,
+        shutdown: Shutdown,
+        service: impl Fn(Connection, Option<SocketAddr>) -> S,
+    ) -> Result<()>
+    where
+        L: Listener,
+        S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        log::init();
+        if cfg!(panic = "abort") {
+            tracing::warn!(
+                "built with `panic = \"abort\"`: a panic of a view or a task ends the process"
+            );
+        }
+        let limits = self.limits;
+        let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
+        let permits = Arc::new(Semaphore::new(limits.connections));
+        let accepting = accept_all(listener, limits, &watch, &permits, service);
+        // The listener is dropped with the loop, before anything is waited for.
+        let _serving = tokio::select! {
+            serving = shutdown.wait() => serving,
+            () = accepting => None,
+        };
+        let ending = Ending {
+            watch: &watch,
+            connections: &permits,
+            max_connections: limits.connections,
+            detached: self.detached,
+            runner: self.runner,
+        };
+        ending.run().await
+    }
+}
+
+/// Accepts, for ever.
+async fn accept_all<L, S, B>(
     mut listener: L,
     limits: &Limits,
+    watch: &Watch,
+    permits: &Arc<Semaphore>,
     service: impl Fn(Connection, Option<SocketAddr>) -> S,
-) -> Result<()>
-where
+) where
     L: Listener,
     S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
         + Send
@@ -176,28 +253,21 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    log::init();
-    if cfg!(panic = "abort") {
-        tracing::warn!(
-            "built with `panic = \"abort\"`: a panic of a view or a task ends the process"
-        );
-    }
-    let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let builder = builder(limits);
     if let Some(addr) = listener.local_addr() {
         tracing::info!("listening on http://{addr}");
     }
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return Ok(());
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+            return;
         };
         let (io, addr) = accept(&mut listener).await;
         let (io, connection) = TrackedIo::new(io);
         watch.add(&connection);
         let service = service(connection.clone(), addr);
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-        let driven = connection.drive(served.into_owned());
+        let finish = UpgradeableConnection::graceful_shutdown;
+        let driven = connection.drive_until(served.into_owned(), finish);
         // As long as there are connections, whatever becomes of this loop.
         let watch = watch.clone();
         tokio::spawn(async move {

@@ -1,6 +1,9 @@
 //! The handle of one connection.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use http::{Response, StatusCode, Version};
 use http_body::Body;
@@ -111,7 +114,13 @@ impl Connection {
     /// Without it HTTP/2 still reports every response exactly once and never early, but takes some
     /// that were reset for sent; and [`Watch`](super::Watch) cannot close the connection.
     pub fn drive<F>(&self, connection: F) -> Driven<F> {
-        Driven::new(connection, Arc::clone(&self.hub))
+        self.drive_until(connection, |_| {})
+    }
+
+    /// As [`drive`](Self::drive), where `finish` asks hyper's connection to end after the responses
+    /// that are under way.
+    pub(crate) fn drive_until<F>(&self, connection: F, finish: fn(Pin<&mut F>)) -> Driven<F> {
+        Driven::new(connection, Arc::clone(&self.hub), finish)
     }
 
     /// Says that a request has come, which has no complete response until the guard is dropped.

@@ -37,6 +37,7 @@ pin_project! {
         connection: Option<F>,
         hub: Arc<Hub>,
         waker: Option<Waker>,
+        finish: fn(Pin<&mut F>),
     }
 
     impl<F> PinnedDrop for Driven<F> {
@@ -50,12 +51,14 @@ pin_project! {
 }
 
 impl<F> Driven<F> {
-    pub(super) fn new(connection: F, hub: Arc<Hub>) -> Self {
+    /// `finish` asks hyper to end the connection after the responses that are under way.
+    pub(super) fn new(connection: F, hub: Arc<Hub>, finish: fn(Pin<&mut F>)) -> Self {
         hub.is_driven.store(true, Relaxed);
         Self {
             connection: Some(connection),
             hub,
             waker: None,
+            finish,
         }
     }
 }
@@ -77,6 +80,12 @@ impl<F: Future> Future for Driven<F> {
             Verdict::None => {}
             Verdict::Close => scope::within(|| this.connection.set(None)),
             Verdict::Withdrawn => this.hub.kill.register(cx.waker()),
+            Verdict::Finish => {
+                this.hub.kill.register(cx.waker());
+                if let Some(connection) = this.connection.as_mut().as_pin_mut() {
+                    scope::within(|| (this.finish)(connection));
+                }
+            }
         }
         let Some(connection) = this.connection.as_mut().as_pin_mut() else {
             return Poll::Ready(None);

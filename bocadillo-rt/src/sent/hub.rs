@@ -50,6 +50,8 @@ pub(super) struct Activity {
 pub(super) struct Kill {
     /// Why. `SeqCst` with `waker`: each side writes its own before it reads the other's.
     reason: AtomicU8,
+    /// The wish that it end after the responses that are under way. `SeqCst` as `reason`.
+    is_to_finish: AtomicBool,
     /// What the IO had accepted when it was wished.
     accepted: AtomicU64,
     /// Set by [`Driven`](super::Driven).
@@ -203,6 +205,15 @@ impl Kill {
     pub(super) fn request(&self, reason: Reason, accepted: u64) {
         self.accepted.store(accepted, SeqCst);
         self.reason.store(reason as u8, SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn request_finish(&self) {
+        self.is_to_finish.store(true, SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let waker = lock(&self.waker).take();
         if let Some(waker) = waker {
             waker.wake();
@@ -215,6 +226,11 @@ impl Kill {
 
     pub(super) fn forget_waker(&self) {
         lock(&self.waker).take();
+    }
+
+    /// Whether there is that wish; it is told once.
+    fn takes_finish(&self) -> bool {
+        self.is_to_finish.load(SeqCst) && self.is_to_finish.swap(false, SeqCst)
     }
 
     fn reason(&self) -> Reason {
@@ -231,6 +247,8 @@ impl Kill {
 pub(super) enum Verdict {
     None,
     Close,
+    /// After the responses that are under way.
+    Finish,
     /// It is out of date.
     Withdrawn,
 }
@@ -241,6 +259,7 @@ impl Hub {
         let accepted = activity.accepted.load(Relaxed);
         let is_still = || accepted == self.kill.accepted.load(SeqCst);
         let is_due = match self.kill.reason() {
+            Reason::None if self.kill.takes_finish() => return Verdict::Finish,
             Reason::None => return Verdict::None,
             Reason::Now => true,
             Reason::Idle => activity.requests.load(Relaxed) == 0 && is_still(),

@@ -72,6 +72,20 @@ impl Watch {
         drop(connections);
         self.shared.changed.notify_one();
     }
+
+    /// Asks all connections to end after the responses that are under way.
+    pub(crate) fn finish_all(&self) {
+        for hub in self.shared.live_connections() {
+            hub.kill.request_finish();
+        }
+    }
+
+    /// Closes all connections.
+    pub(crate) fn close_all(&self) {
+        for hub in self.shared.live_connections() {
+            hub.kill.request(Reason::Now, 0);
+        }
+    }
 }
 
 fn run(shared: &Weak<Shared>, limits: Limits) {

@@ -42,8 +42,21 @@ impl Client {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        Self::with_runner(service, Runner::current())
+    }
+
+    /// Creates a client whose tasks run on this runner, in place of [`Runner::current`]: to test with
+    /// limits, or with [`on_report`](Runner::on_report).
+    pub fn with_runner<S, B>(service: S, runner: Runner) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
         let service = Arc::new(Mutex::new(service));
-        let runner = Runner::current();
         let counts = runner.clone();
         let call = move |request| -> Answer {
             Box::pin(call(Arc::clone(&service), counts.clone(), request))
