@@ -60,8 +60,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use bocadillo_macros::{background, main, route, view};
+
 #[doc(hidden)]
-pub use bocadillo_rt::__private;
+pub mod __private {
+    pub use bocadillo_rt::__private::*;
+
+    pub use crate::background_belongs_inside_a_function;
+
+    /// What the expansions name by the user's own word.
+    pub mod names {
+        pub use crate::background;
+    }
+}
+
 pub use bocadillo_rt::{
     App, Body, BoxError, Error, FromParam, HttpError, Limits, Listener, Request, Response, Result,
     RouteFn, RouteMeta, Routed, Serve, ServiceFuture, View, ViewOutcome, background,
@@ -72,6 +83,13 @@ pub use bocadillo_rt::{
 /// What handlers need: `use bocadillo::prelude::*`.
 pub mod prelude {
     pub use crate::{App, HttpError, Request, Response, Task, background, gather, route, view};
+}
+
+/// What `#[background]` alone expands to. Its name is what rustc says of one outside of a function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! background_belongs_inside_a_function {
+    ($($task:tt)*) => {{ $($task)* }};
 }
 
 #[cfg(doctest)]

@@ -14,8 +14,7 @@ use crate::{
     args::{CratePath, set_once},
     errors::Errors,
     item_fn::ItemFn,
-    rewrite::rewrite,
-    view::{name_of, response, validate},
+    view::{name_of, register, validate},
 };
 
 const NO_PATH: &str = "`#[route]` begins with its path: `#[route(\"/orders\")]`";
@@ -83,13 +82,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         check_params(path, &params, &mut errors);
     }
     match (&args.path, errors.is_empty()) {
-        (Some(path), true) => routed(&function, path, &methods, &params, &args.crate_path),
+        (Some(path), true) => routed(function, path, &methods, &params, &args.crate_path),
         _ => {
             // Callers then find the function, and its body is checked.
             let mut function = function;
-            function.body = rewrite(&function.body, &response(&function), &args.crate_path);
+            let import = register(&mut function, &args.crate_path);
             let errors = errors.into_compile_errors();
-            quote!(#errors #[allow(dead_code)] #function)
+            quote!(#errors #import #[allow(dead_code)] #function)
         }
     }
 }
@@ -197,7 +196,7 @@ fn path_params(path: &str) -> Result<Vec<String>, String> {
 
 /// The function that is left behind: it knows its route, and has the user's own within.
 fn routed(
-    function: &ItemFn,
+    mut function: ItemFn,
     path: &LitStr,
     methods: &[String],
     params: &[Param],
@@ -205,16 +204,16 @@ fn routed(
 ) -> TokenStream {
     let root = crate_path.root();
     let private = quote!(#root::__private);
+    let import = register(&mut function, crate_path);
     let ItemFn {
         attrs,
         vis,
         sig,
         body,
-    } = function;
+    } = &function;
     let ident = &sig.ident;
     let name = ident.unraw().to_string();
     let meta = format_ident!("__bocadillo_route_{}", name);
-    let body = rewrite(body, &response(function), crate_path);
     let (docs, others): (Vec<_>, Vec<_>) =
         attrs.iter().partition(|attr| attr.path().is_ident("doc"));
     let param_names = params.iter().map(|param| param.name.unraw().to_string());
@@ -229,7 +228,7 @@ fn routed(
     };
     let (generics, _, where_clause) = sig.generics.split_for_impl();
     let generic_params = &sig.generics.params;
-    let turbofish = turbofish(function);
+    let turbofish = turbofish(&function);
     let life = Lifetime::new("'__bocadillo_view", ident.span());
     let location = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
     // A type that cannot be one is an error on that type.
@@ -238,6 +237,8 @@ fn routed(
     });
     let inner = &sig.inputs;
     quote! {
+        #import
+
         #[doc(hidden)]
         #[allow(non_camel_case_types, missing_debug_implementations, missing_docs, clippy::empty_structs_with_brackets)]
         #vis struct #meta;

@@ -1,10 +1,16 @@
 //! `#[view]`, and what `#[route]` shares with it.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::{FnArg, Pat};
 
-use crate::{args::only_crate, errors::Errors, item_fn::ItemFn, rewrite::rewrite};
+use crate::{
+    args::{CratePath, only_crate},
+    background::Registers,
+    errors::Errors,
+    item_fn::ItemFn,
+    rewrite::{Rewritten, rewrite},
+};
 
 const OPTIONS: &str = "`#[view]` has no options but `crate = path`; for a path, use `#[route]`";
 
@@ -16,9 +22,39 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let crate_path = errors.take(only_crate(args, OPTIONS));
     validate(&function, "view", &mut errors);
-    function.body = rewrite(&function.body, &response(&function), &crate_path);
+    let import = register(&mut function, &crate_path);
     let errors = errors.into_compile_errors();
-    quote!(#errors #function)
+    quote!(#errors #import #function)
+}
+
+/// Registers the tasks in a view's body; returns what stands before the view then.
+///
+/// An import of `background` that only those used would be unused now. The body uses it in their
+/// place. Where there is none (the attribute needs no import within a view) it finds ours, which
+/// any import of the user's goes before: it comes by a glob.
+pub(crate) fn register(function: &mut ItemFn, crate_path: &CratePath) -> TokenStream {
+    let response = response(function);
+    let Rewritten { mut body, import } =
+        rewrite(&function.body, Registers::On(&response), crate_path);
+    let mut before = TokenStream::new();
+    if let Some(import) = import {
+        let root = crate_path.root();
+        before = quote! {
+            #[allow(unused_imports, unreachable_pub, clippy::wildcard_imports)]
+            use #root::__private::names::*;
+        };
+        let span = body.span();
+        let stream = body.stream();
+        let inner = quote! {
+            #[allow(unused_imports, clippy::useless_attribute)]
+            use #import as _;
+            #stream
+        };
+        body = Group::new(Delimiter::Brace, inner);
+        body.set_span(span);
+    }
+    function.body = body;
+    before
 }
 
 /// What a view's signature must be, as far as it can be seen.

@@ -268,7 +268,7 @@ impl Shared {
         };
         match found {
             Found::View(route, id, params) => route.endpoint.serve(request, params, id, peer, busy),
-            other => answer(request, other, Host::Server(peer), Some(busy)),
+            other => answer(request, &other, Host::Server(peer), Some(busy)),
         }
     }
 
@@ -277,7 +277,7 @@ impl Shared {
         let shared = Arc::clone(self);
         match self.router.find(request.method(), request.uri().path()) {
             Found::View(route, id, params) => route.endpoint.call(request, params, id, shared),
-            other => answer(request, other, Host::Service(shared), None),
+            other => answer(request, &other, Host::Service(shared), None),
         }
     }
 }
@@ -286,7 +286,7 @@ impl Shared {
 #[cold]
 fn answer<B: Arriving>(
     request: http::Request<B>,
-    found: Found<'_>,
+    found: &Found<'_>,
     host: Host,
     busy: Option<Busy>,
 ) -> Running {

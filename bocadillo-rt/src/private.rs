@@ -2,9 +2,9 @@
 
 use std::{panic::Location, time::Duration};
 
-use crate::background::{Outcome, Task};
+use crate::background::{Never, Outcome, Task};
 pub use crate::{
-    background::current,
+    background::{When, current},
     log::want as want_log,
     route_fn::{RouteMeta, Routed},
 };
@@ -17,6 +17,23 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     Task::named(name, location, future)
+}
+
+/// A task that never ends by itself: `async fn name() -> !`.
+pub fn never<F>(name: &'static str, location: &'static Location<'static>, future: F) -> Task
+where
+    F: Future<Output = Never> + Send + 'static,
+{
+    Task::named(name, location, future)
+}
+
+/// A task as `#[background(blocking)]` makes it.
+pub fn blocking<T, F>(name: &'static str, location: &'static Location<'static>, function: F) -> Task
+where
+    T: Outcome + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    Task::blocking_named(name, location, function)
 }
 
 /// Runs `main`.

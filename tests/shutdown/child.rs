@@ -1,4 +1,5 @@
 //! A server in a process of its own: this test's executable, run again for one of the scenarios.
+#![allow(clippy::print_stdout, reason = "how a process talks to the test")]
 
 use std::{
     env,
@@ -35,10 +36,11 @@ async fn late(_req: &mut Request, res: &mut Response) {
         sleep(Duration::from_millis(50)).await;
         say("confirmed");
 
-        background::current().spawn(async {
+        #[background]
+        async fn follow_up() {
             sleep(Duration::from_millis(50)).await;
             say("followed up");
-        });
+        }
     }
 
     say("asked");

@@ -58,4 +58,6 @@ pub use self::{
     runner::Runner,
     task::{IntoTask, Outcome, Task, When},
 };
-pub(crate) use self::{group::Group, info::About, launch::Waiting, run::message, slot::Slot};
+pub(crate) use self::{
+    group::Group, info::About, launch::Waiting, run::message, slot::Slot, task::Never,
+};

@@ -140,7 +140,7 @@ impl Run {
             end.error = Some(message(&*panic));
         }
         if let Some(info) = self.info.take() {
-            Runner::ended(info, end);
+            Runner::ended(&info, end);
         }
     }
 }

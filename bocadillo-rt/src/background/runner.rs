@@ -271,7 +271,7 @@ impl Runner {
     }
 
     /// A started task has ended.
-    pub(super) fn ended(info: Box<Info>, end: End) {
+    pub(super) fn ended(info: &Info, end: End) {
         let Some(runner) = &info.shared.runner else {
             return;
         };
@@ -279,10 +279,10 @@ impl Runner {
             runner.start_ready();
         }
         if info.origin.is_listened_to() || end.error.is_some() {
-            info.origin.within(|| log_end(&info, &end));
+            info.origin.within(|| log_end(info, &end));
         }
         if runner.inner.config.on_report.is_some() || info.shared.about.group.is_some() {
-            runner.report_end(&info, end);
+            runner.report_end(info, end);
         }
     }
 

@@ -263,7 +263,7 @@ impl<E: Into<BoxError>> Outcome for Result<(), E> {
 }
 
 /// The type `!`, which has no name in stable Rust outside of a return type.
-type Never = <fn() -> ! as Returns>::Output;
+pub(crate) type Never = <fn() -> ! as Returns>::Output;
 
 #[doc(hidden)]
 pub trait Returns {

@@ -1,14 +1,14 @@
-//! An option that is to come.
+//! An attribute that would do nothing.
 
 use bocadillo::{Request, Response, view};
 
 #[view]
 async fn create_order(_req: &mut Request, res: &mut Response) {
-    #[background(add)]
+    #[background]
+    #[inline]
     async fn send_confirmation() {}
 
-    #[background(res, timeout = "30s")]
-    async fn write_log() {}
+    res.status(201);
 }
 
 fn main() {}

@@ -1,0 +1,13 @@
+//! What to clone is named.
+
+use bocadillo::{Request, Response, view};
+
+#[view]
+async fn create_order(_req: &mut Request, res: &mut Response) {
+    #[background(clone)]
+    async fn send_confirmation() {}
+
+    res.status(201);
+}
+
+fn main() {}

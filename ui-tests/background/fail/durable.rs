@@ -1,0 +1,13 @@
+//! What is to come.
+
+use bocadillo::{Request, Response, view};
+
+#[view]
+async fn create_order(_req: &mut Request, res: &mut Response) {
+    #[background(add, durable)]
+    async fn send_confirmation() {}
+
+    res.status(201);
+}
+
+fn main() {}

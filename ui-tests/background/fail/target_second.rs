@@ -1,0 +1,12 @@
+//! The response comes first.
+
+use bocadillo::{Request, Response, background};
+
+async fn create_order(_req: &mut Request, res: &mut Response) {
+    #[background(add, res)]
+    async fn send_confirmation() {}
+
+    res.status(201);
+}
+
+fn main() {}

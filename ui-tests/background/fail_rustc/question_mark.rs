@@ -1,0 +1,15 @@
+//! `?` needs a `Result` in the signature.
+
+use bocadillo::{Request, Response, view};
+
+#[view]
+async fn create_order(_req: &mut Request, res: &mut Response) {
+    #[background]
+    async fn send_confirmation() {
+        let _number: u32 = "7".parse()?;
+    }
+
+    res.status(201);
+}
+
+fn main() {}
