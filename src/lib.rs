@@ -38,12 +38,15 @@
 //! * The latest registration wins; [`Response::add_background`] keeps the earlier ones.
 //! * A task that fails or panics is logged with its name and place. Connection, process and
 //!   siblings go on.
-//! * Every task is counted in exactly one state ([`background::Stats`]).
+//! * Tasks run on a runtime of their own, within limits: a task that blocks keeps no request waiting
+//!   ([`Runner`] has the limits, their defaults, and the reasons).
+//! * On SIGTERM or SIGINT the server finishes its responses and drains their tasks, within a
+//!   deadline; what it has to cut off it names ([`App::serve`]).
+//! * Every task is counted in exactly one state, at every instant ([`background::Stats`]), and has a
+//!   report in the end.
 //! * A test awaits exactly the tasks of one response ([`testing`]).
 //!
-//! Tasks run on the runtime that serves the requests: as in the original, a task must not block
-//! its thread. Limits on the number of tasks, timeouts, draining at shutdown and a runtime of
-//! their own are not there yet.
+//! The process must live: tasks that survive its death are not there yet.
 //!
 //! # Elsewhere than in an [`App`]
 //!

@@ -52,17 +52,121 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// * Without any, the response is the variable `res`. Within a function with
+/// In any order, each at most once; the response, if it is named, comes first.
+///
+/// ```text
+/// #[background]
+/// #[background(res, name = "…", timeout = "30s", when = "success", add, blocking,
+///              clone(a, b), args(who = expression, number), crate = path)]
+/// ```
+///
+/// * **The response**: without it, it is the variable `res`. Within a function with
 ///   [`#[route]`](macro@route) or [`#[view]`](macro@view) it is that function's second parameter,
-///   whatever its name.
-/// * `#[background(resp)]`: the response is `resp`, or any place: `self.res`, `ctx.0`.
+///   whatever its name. `#[background(resp)]` names another, or any place: `self.res`, `ctx.0`.
+/// * **`clone(db, email)`** clones these variables into the task; the view keeps its own.
+/// * **`args(who = expression, number)`** gives the function parameters, evaluated when it is
+///   registered, in the order in which they stand here. `number` alone means a clone of the variable
+///   of that name.
+/// * **`add`** keeps the tasks registered before; without it, this one takes their place.
+/// * **`timeout = "30s"`**: how long it may run, as a whole number with `ms`, `s`, `m` or `h`, or the
+///   path of a `Duration`.
+/// * **`when = "success"`** if the view returned `Ok` with a status below 400, **`"delivered"`** if
+///   the client's kernel got every byte that ours was given, or the path of a `When`.
+/// * **`blocking`**: a plain `fn`, run on a thread where blocking hurts nobody.
+/// * **`name = "…"`**, or a path, in place of the function's name in logs and reports.
+/// * **`crate = path`** where the facade has another name.
 ///
-/// # What it refuses
+/// ```
+/// use bocadillo::{App, Request, Response, background, background::State, route, testing::Client};
+/// use std::time::Duration;
 ///
-/// A function that is not `async`, that has parameters or generics, or is `unsafe` or `extern`;
-/// and options that it does not know. Each is reported on its own token.
+/// const LIMIT: Duration = Duration::from_secs(5);
 ///
-/// Position has a meaning: a `return` before it registers nothing.
+/// #[route("/orders/{id}")]
+/// async fn order(_req: &mut Request, res: &mut Response, id: u32) {
+///     let email = String::from("ada@example.net");
+///
+///     #[background(clone(email), timeout = LIMIT)]
+///     async fn send_confirmation() {
+///         println!("to {email}");
+///     }
+///
+///     #[background(add, args(number = id + 1), name = "numbers")]
+///     async fn write_log(number: u32) -> Result<(), std::num::TryFromIntError> {
+///         let _small: u8 = number.try_into()?;     // fails for 300: logged, reported
+///         Ok(())
+///     }
+///
+///     #[background(add, blocking, when = "success")]
+///     fn make_thumbnail() {
+///         std::thread::sleep(Duration::from_millis(1));
+///     }
+///
+///     res.text(email);
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let client = Client::new(App::new().route(order));
+/// let mut reports = client.get("/orders/300").await.tasks().await;
+/// reports.sort_by(|a, b| a.name.cmp(&b.name));
+/// let ends: Vec<_> = reports.iter().map(|report| (&*report.name, report.outcome)).collect();
+/// assert_eq!(ends, [
+///     ("make_thumbnail", State::Completed),
+///     ("numbers", State::Failed),
+///     ("send_confirmation", State::Completed),
+/// ]);
+/// # }
+/// ```
+///
+/// # A task within a task
+///
+/// is a follow-up: work that the task leaves behind, counted, limited and drained like itself. It
+/// has no response: the options `add` and `when` mean nothing for it.
+///
+/// ```
+/// # use bocadillo::{App, Request, Response, route, testing::Client};
+/// #[route("/")]
+/// async fn index(_req: &mut Request, res: &mut Response) {
+///     #[background]
+///     async fn send() {
+///         #[background]
+///         async fn log_it() {}
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let client = Client::new(App::new().route(index));
+/// # let reports = client.get("/").await.tasks().await;
+/// # assert_eq!(reports[1].name, "log_it");
+/// # }
+/// ```
+///
+/// # Mistakes
+///
+/// All mistakes of one function are reported at once, each on its own token:
+///
+/// | written | said |
+/// | --- | --- |
+/// | `fn send() { … .await … }` | a background task needs an `async fn`; add `async` before `fn`, or for a function that blocks the option `blocking` |
+/// | `async fn send(who: &str)` | a background task has no parameters: it captures what it names from the view; or give them values, `#[background(args(who = …))]` |
+/// | `#[background(tmeout = "3s")]` | `tmeout` is no option of `#[background]`; did you mean `timeout`? |
+/// | `#[background(timeout = "3")]` | a duration is a whole number with `ms`, `s`, `m` or `h`: "30s" |
+/// | `res.text(…)` in the task | the response has been sent when the task runs; use `res` before, in the view |
+/// | two tasks one after the other in a view, the second without `add` | a warning: the first never runs, the second takes its place |
+///
+/// Something captured that is used afterwards, or by the next turn of a loop, is rustc's "use of moved
+/// value": `clone(…)` is the remedy. What borrows (`&self`, `req.header(…)`) "escapes the function":
+/// clone what the task needs before, as `to_owned()`. Something that is not `Send` is named by
+/// rustc, within the task.
+///
+/// Position has a meaning: a `return` before it registers nothing. Attributes on the function other
+/// than `cfg`, documentation and lint levels are refused: they would do nothing.
+///
+/// # Editors
+///
+/// Alone, it is an attribute on a function within a function, which rust-analyzer expands to nothing
+/// that it can show: no completion within the task. Within a function with [`#[route]`](macro@route)
+/// or [`#[view]`](macro@view) it is expanded with that, as a whole; and the plain call,
+/// `res.background(send(email))`, is code like any other.
 ///
 /// # The Python that it ports
 ///

@@ -15,18 +15,35 @@
 //!
 //! Whatever a task leaves behind by [`Context::spawn`] goes through the same states.
 //!
+//! # Where tasks run
+//!
+//! By default on a runtime of their own ([`Runner::dedicated`]): a task that blocks its thread, or
+//! computes, keeps no request waiting. [`Runner::current`] puts them on the runtime of the requests,
+//! where they start sooner and must not block, as in the original. A function that blocks is best
+//! a [`Task::blocking`], wherever it is. A poll that takes too long is logged with the task's name.
+//!
+//! # Limits
+//!
+//! So many tasks run at a time; the next ones wait for their turn, in order. So many may wait, for
+//! their response or their turn; what [`Overflow`] says happens to those beyond. Each may run for so
+//! long. The table of defaults is that of [`Runner`]. What a task holds is given back when it ends,
+//! and at once if it is refused; what its request holds, when the response is done.
+//!
 //! # Accounting
 //!
-//! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`], beside the number
-//! of registrations: `registered = replaced + waiting + running + completed + failed + panicked +
-//! cancelled + refused`. Each number is counted where it happens; they are read one by one, so that
-//! the sum holds when nothing changes meanwhile. A task that was refused or replaced was never
-//! started and has no report; the log names it.
+//! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`]. They change
+//! together, under one lock: their sum is the number of registrations at every instant. Each task
+//! has one [`Report`] in the end, also those that were never started. Failures, panics and timeouts
+//! are errors in the log, refusals and cancellations warnings, the rest is for debugging.
 //!
-//! # Which thread
+//! A registration counts when its view has ended. A view that replaces its own response by another
+//! (`*res = Response::new()`) takes the tasks away with it: that is logged as a warning.
 //!
-//! Tasks run on the runtime that serves the requests ([`Runner::current`]): a task must not block
-//! its thread, as in the original. A runtime of their own is planned.
+//! # The end
+//!
+//! [`Runner::drain`] waits until nothing waits or runs, follow-ups included. Shortly before its time
+//! is over it [asks](Context::cancelled) the tasks to end; then it cuts off what is left, and names
+//! it. A task that never yields cannot be cut off: it is named as still running.
 
 mod blocking;
 mod config;
