@@ -6,10 +6,14 @@
 mod args;
 mod background;
 mod errors;
+#[cfg(test)]
+mod fuzz;
 mod item_fn;
 mod main_fn;
 mod rewrite;
 mod route;
+#[cfg(test)]
+mod snapshots;
 mod view;
 
 use proc_macro::TokenStream;

@@ -28,13 +28,18 @@ pub(crate) enum Registers<'a> {
 
 /// The attribute where it stands alone.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
-    let response = Ident::new("res", Span::call_site());
     let root = Options::parse(args.clone(), &mut Errors::default())
         .crate_path
         .root();
-    let task = expand_for(args, item, Registers::On(&response), None).tokens;
+    let statements = expand_alone(args, item);
     // Outside of a function rustc fails before this is looked at; its note has the macro's name.
-    quote!(#root::__private::background_belongs_inside_a_function!(#task);)
+    quote!(#root::__private::background_belongs_inside_a_function!(#statements);)
+}
+
+/// The statements that it becomes.
+pub(crate) fn expand_alone(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let response = Ident::new("res", Span::call_site());
+    expand_for(args, item, Registers::On(&response), None).tokens
 }
 
 /// The attribute in a function whose response is known; `outer` is that function's crate path.

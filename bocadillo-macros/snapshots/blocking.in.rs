@@ -1,0 +1,4 @@
+#[background(blocking, timeout = LIMIT)]
+fn make_thumbnail() -> Result<(), image::Error> {
+    image::shrink(path)
+}

@@ -1,0 +1,4 @@
+#[background]
+async fn send_confirmation() {
+    mailer::send(&order.email).await;
+}

@@ -1,0 +1,4 @@
+#[background(tmeout = "3s")]
+fn send_confirmation() {
+    mailer::send(&order.email).await;
+}

@@ -1,0 +1,6 @@
+#[background]
+async fn poll() -> ! {
+    loop {
+        step().await;
+    }
+}

@@ -1,0 +1,38 @@
+#[doc(hidden)]
+#[allow(
+    non_camel_case_types,
+    missing_debug_implementations,
+    missing_docs,
+    clippy::empty_structs_with_brackets
+)]
+pub struct __bocadillo_route_order;
+#[automatically_derived]
+impl ::bocadillo::__private::RouteMeta for __bocadillo_route_order {
+    const PATH: &'static str = "/orders/{id}";
+    const METHODS: &'static [&'static str] = &["GET", "POST"];
+    const PARAMS: &'static [&'static str] = &["id"];
+    const NAME: &'static str = "order";
+    fn location() -> &'static ::core::panic::Location<'static> {
+        ::core::panic::Location::caller()
+    }
+}
+const _: () = {
+    const fn is_path_parameter<T: ::bocadillo::FromParam>() {}
+    is_path_parameter::<u64>()
+};
+pub fn order<'__bocadillo_view>(
+    __bocadillo_req: &'__bocadillo_view mut ::bocadillo::Request,
+    __bocadillo_res: &'__bocadillo_view mut ::bocadillo::Response,
+    id: u64,
+) -> ::bocadillo::__private::Routed<
+    __bocadillo_route_order,
+    impl ::core::future::Future<Output = bocadillo::Result<()>>
+    + ::core::marker::Send
+    + '__bocadillo_view,
+> {
+    async fn order(req: &mut Request, res: &mut Response, id: u64) -> bocadillo::Result<()> {
+        res.json(&load(id).await?);
+        Ok(())
+    }
+    ::bocadillo::__private::Routed::new(order(__bocadillo_req, __bocadillo_res, id))
+}
