@@ -191,6 +191,7 @@ fn check(records: &Records, stats: Stats, reports: &[Report]) {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the seed, which a failing test shows")]
 fn the_runner_does_what_the_model_says() {
     let runs = env::var("BOCADILLO_RUNS").map_or(3000, |runs| runs.parse().expect("a number"));
     let seed = Rng::seed();

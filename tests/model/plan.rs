@@ -43,7 +43,7 @@ pub(crate) struct TaskPlan {
     pub(crate) when: When,
     pub(crate) timeout: Option<Duration>,
     pub(crate) ending: Ending,
-    pub(crate) nested: Vec<TaskPlan>,
+    pub(crate) nested: Vec<Self>,
 }
 
 #[derive(Clone, Copy, Debug)]
