@@ -568,6 +568,26 @@ async fn a_wrapper_gives_tasks_what_is_local_to_their_request() {
     assert_eq!(reports[0].error.as_deref(), Some("Acme"));
 }
 
+/// It is called where the response is handed over: its panic was the connection's, and the task
+/// waited for ever.
+#[tokio::test]
+async fn a_wrapper_that_panics_costs_its_task_alone() {
+    #[route("/")]
+    async fn index(_req: &mut Request, res: &mut Response) {
+        res.background(async {});
+        res.text("hello");
+    }
+    let runner = Runner::dedicated(1).wrap(|_| panic!("as the test wants"));
+    let (addr, _) = start(App::new().route(index).background(runner.clone())).await;
+    let mut client = Http1::connect(addr).await;
+    for _ in 0..2 {
+        assert_eq!(client.request("GET", "/").await.body, "hello");
+    }
+    until(&runner, "the ends", |it| it.panicked == 2).await;
+    assert!(runner.drain(PATIENCE).await.is_clean());
+    assert_eq!(sum(runner.stats()), 2);
+}
+
 /// What subscribers write, for looking at.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);

@@ -75,7 +75,7 @@ use proc_macro::TokenStream;
 /// * **`timeout = "30s"`**: how long it may run, as a whole number with `ms`, `s`, `m` or `h`, or the
 ///   path of a `Duration`.
 /// * **`when = "success"`** if the view returned `Ok` with a status below 400, **`"delivered"`** if
-///   the client's kernel got every byte that ours was given, or the path of a `When`.
+///   the kernel accepted every byte of the response, or the path of a `When`.
 /// * **`blocking`**: a plain `fn`, run on a thread where blocking hurts nobody.
 /// * **`name = "…"`**, or a path, in place of the function's name in logs and reports.
 /// * **`crate = path`** where the facade has another name.

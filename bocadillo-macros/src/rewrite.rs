@@ -93,12 +93,11 @@ impl Rewriter<'_> {
                 item.extend(found.function);
                 let crate_path = Some(self.crate_path);
                 let task = background::expand_for(found.args, &item, self.registers, crate_path);
-                if task.replaces
-                    && is_block
-                    && let (Some(earlier), Some(later)) = (&earlier, &task.name)
-                    && matches!(self.registers, Registers::On(_))
-                {
-                    output.extend(never_runs(earlier, later));
+                let is_on_response = matches!(self.registers, Registers::On(_));
+                if let (Some(earlier), Some(later)) = (&earlier, &task.name) {
+                    if task.replaces && is_block && is_on_response {
+                        output.extend(never_runs(earlier, later));
+                    }
                 }
                 output.extend(task.tokens);
                 earlier = task.name.or(earlier).filter(|_| is_block);

@@ -257,7 +257,6 @@ impl App {
 
 impl Shared {
     /// Calls the view that answers a request of our own server.
-    #[inline(never)]
     pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
         let busy = peer.connection.busy(request.version());
         let peer = Arc::clone(peer);

@@ -1,6 +1,7 @@
 //! The end of a server when its program says so, and of a runner without a server.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -16,6 +17,7 @@ use bocadillo::{
 use tokio::{
     net::TcpListener,
     sync::{Notify, oneshot},
+    task::JoinHandle,
 };
 
 use crate::support::{Http1, PATIENCE, http2, http2_request, soon};
@@ -30,7 +32,7 @@ struct Gate {
 
 impl Gate {
     /// Opens for whoever waits, now and later.
-    fn open(&self) -> tokio::task::JoinHandle<()> {
+    fn open(&self) -> JoinHandle<()> {
         let opens = Arc::clone(&self.opens);
         tokio::spawn(async move {
             loop {
@@ -60,8 +62,16 @@ async fn gate(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn responses_under_way_are_finished_on_both_protocols() {
+/// An app behind a gate, and what ends it.
+struct Served {
+    at: Gate,
+    stop: oneshot::Sender<()>,
+    addr: SocketAddr,
+    runner: Runner,
+    served: JoinHandle<bocadillo::Result<()>>,
+}
+
+async fn serve() -> Served {
     let at = Gate::default();
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -73,6 +83,24 @@ async fn responses_under_way_are_finished_on_both_protocols() {
         .background(runner.clone())
         .with_graceful_shutdown(async { drop(stopped.await) });
     let served = tokio::spawn(app.serve_with(listener));
+    Served {
+        at,
+        stop,
+        addr,
+        runner,
+        served,
+    }
+}
+
+#[tokio::test]
+async fn responses_under_way_are_finished_on_both_protocols() {
+    let Served {
+        at,
+        stop,
+        addr,
+        runner,
+        served,
+    } = serve().await;
 
     let mut http1 = Http1::connect(addr).await;
     http1.send("GET /gate HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -101,17 +129,13 @@ async fn responses_under_way_are_finished_on_both_protocols() {
 
 #[tokio::test]
 async fn a_view_without_its_client_is_waited_for() {
-    let at = Gate::default();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let addr = listener.local_addr().expect("an address");
-    let runner = Runner::current();
-    let app = App::new()
-        .route(gate)
-        .state(at.clone())
-        .background(runner.clone())
-        .with_graceful_shutdown(async { drop(stopped.await) });
-    let served = tokio::spawn(app.serve_with(listener));
+    let Served {
+        at,
+        stop,
+        addr,
+        served,
+        ..
+    } = serve().await;
     let mut client = Http1::connect(addr).await;
     client.send("GET /gate HTTP/1.1\r\nhost: a\r\n\r\n").await;
     soon("the view", at.reached.notified()).await;

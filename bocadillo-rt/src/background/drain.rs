@@ -19,7 +19,8 @@ const NOTICE: Duration = Duration::from_millis(100);
 pub struct DrainReport {
     /// Tasks that had not ended at the deadline, and were ended then.
     pub cut: Vec<Unfinished>,
-    /// Tasks that could not be ended: they have not yielded since, or are a function that blocks.
+    /// Tasks that could not be ended: they have not yielded since. A function of
+    /// [`Task::blocking`](super::Task::blocking) is among `cut`, and goes on all the same.
     pub still_running: Vec<Unfinished>,
     /// The runner's numbers in the end.
     pub stats: Stats,
@@ -112,8 +113,8 @@ impl Runner {
     }
 
     async fn end(&self) -> DrainReport {
-        let running = self.ledger().running();
-        for ready in self.ledger().abort() {
+        let (running, ready) = self.ledger().abort();
+        for ready in ready {
             self.cancel(ready);
         }
         let _ = timeout(NOTICE, self.ledger().idle()).await;

@@ -1,11 +1,11 @@
 //! The way of a task from its view's end to its start.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, ptr, sync::Arc};
 
 use super::{
     About, Group, Runner, Slot, State, Task, When,
     info::now,
-    ledger::{Begin, Entry},
+    ledger::{Begin, Entry, Ledger},
     run::Run,
     runner::next_id,
     slot::Gone,
@@ -110,6 +110,19 @@ impl Ready {
     }
 }
 
+thread_local! {
+    /// Whose ready tasks are being started on this thread. Only compared, never followed.
+    static STARTING: Cell<*const Ledger> = const { Cell::new(ptr::null()) };
+}
+
+struct Restore(*const Ledger);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        STARTING.set(self.0);
+    }
+}
+
 /// The task's response is out: it runs, or not, or as soon as there is room.
 fn release(mut task: Task, delivery: Delivery) {
     let info = &mut *task.info;
@@ -161,16 +174,16 @@ impl Runner {
     /// Starts what the end of others has made room for. Not within itself: a runtime that is gone
     /// drops what it is given at once, which ends it.
     pub(super) fn start_ready(&self) {
-        thread_local! {
-            static IS_STARTING: Cell<bool> = const { Cell::new(false) };
-        }
-        if IS_STARTING.replace(true) {
+        let ledger: *const Ledger = self.ledger();
+        let outer = STARTING.replace(ledger);
+        // Also if something unwinds.
+        let _restore = Restore(outer);
+        if ptr::eq(outer, ledger) {
             return;
         }
         while let Some((ready, key)) = self.ledger().next() {
             self.start(ready, key);
         }
-        IS_STARTING.set(false);
     }
 
     fn start(&self, ready: Ready, key: usize) {

@@ -222,18 +222,19 @@ impl Ledger {
         self.is_aborting.load(Relaxed)
     }
 
-    /// Ends what runs, and accepts nothing more; returns what was ready.
-    pub(super) fn abort(&self) -> VecDeque<Ready> {
+    /// Ends what runs, and accepts nothing more; returns what ran, and what was ready.
+    pub(super) fn abort(&self) -> (Vec<Entry>, VecDeque<Ready>) {
         let mut book = self.book();
         book.is_closed = true;
         self.is_aborting.store(true, Relaxed);
+        let running = book.running();
         let ready = mem::take(&mut book.ready);
         for _ in &ready {
             book.leave(State::Cancelled);
         }
         self.settle(book);
         self.wake_all();
-        ready
+        (running, ready)
     }
 
     fn wake_all(&self) {
@@ -251,15 +252,7 @@ impl Ledger {
 
     /// What runs, in the order of the starts.
     pub(super) fn running(&self) -> Vec<Entry> {
-        let mut running: Vec<_> = {
-            let book = self.book();
-            book.running
-                .iter()
-                .map(|(_, entry)| entry.clone())
-                .collect()
-        };
-        running.sort_unstable_by_key(|entry| entry.id);
-        running
+        self.book().running()
     }
 
     /// Waits until nothing waits or runs.
@@ -287,6 +280,13 @@ impl Ledger {
 }
 
 impl Book {
+    fn running(&self) -> Vec<Entry> {
+        let entries = self.running.iter();
+        let mut running: Vec<_> = entries.map(|(_, entry)| entry.clone()).collect();
+        running.sort_unstable_by_key(|entry| entry.id);
+        running
+    }
+
     fn enter(&mut self, ready: &Ready) -> usize {
         self.stats.waiting -= 1;
         self.stats.running += 1;

@@ -1,6 +1,8 @@
 //! Tasks within what the user wraps around them.
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -30,9 +32,24 @@ fn wrapped(task: Task, wrap: &dyn Fn(Wrapped) -> Wrapped) -> Task {
         work,
         outcome: Arc::clone(&outcome),
     };
-    let future = wrap(Box::pin(inner));
-    let work = Box::pin(Outer { future, outcome });
+    // It runs where the response is handed over: a panic there would cost the connection.
+    let work: Pin<Box<dyn Work>> = match catch_unwind(AssertUnwindSafe(|| wrap(Box::pin(inner)))) {
+        Ok(future) => Box::pin(Outer { future, outcome }),
+        Err(panic) => Box::pin(Panics(Some(panic))),
+    };
     Task { work, info }
+}
+
+/// What is left of a task whose wrapper panicked: it ends as if it had panicked itself.
+struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Work for Panics {
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.0.take() {
+            Some(panic) => resume_unwind(panic),
+            None => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 struct Outer {

@@ -62,10 +62,10 @@ impl<D: Buf> SentBuf<D> {
 
     /// Data left means thrown away. Without data it is for the wire to tell: see `Token`.
     fn drop_end(&mut self) {
-        if self.has_remaining()
-            && let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain)
-        {
-            token.abort();
+        if self.has_remaining() {
+            if let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain) {
+                token.abort();
+            }
         }
     }
 

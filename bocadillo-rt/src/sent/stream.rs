@@ -88,9 +88,7 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
             return Poll::Ready(());
         };
         let (polled, ticket) = scope::within(|| enter(|| stream.poll(cx)));
-        if polled.is_pending()
-            && let Some(ticket) = ticket
-        {
+        if let Some(ticket) = ticket.filter(|_| polled.is_pending()) {
             ticket.attach_stream(cx.waker().clone());
             this.guard.0 = Some(ticket);
         }
