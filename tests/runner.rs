@@ -400,7 +400,8 @@ async fn a_task_that_blocks_does_not_keep_requests_waiting() {
     async fn index(_req: &mut Request, _res: &mut Response) {}
 
     let (release, released) = mpsc::channel();
-    let runner = Runner::dedicated(1);
+    // Its settings make other runners of it, which are dedicated too.
+    let runner = Runner::dedicated(1).max_running(8);
     let app = App::new()
         .route(block)
         .route(index)

@@ -27,7 +27,10 @@ use crate::support::{Http1, PATIENCE, http2, http2_request, soon};
 struct Gate {
     opens: Arc<Notify>,
     reached: Arc<Notify>,
+    /// Tasks that have ended.
     done: Arc<AtomicUsize>,
+    /// Views that have come to their end.
+    passed: Arc<AtomicUsize>,
 }
 
 impl Gate {
@@ -58,6 +61,7 @@ async fn gate(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
     let opens = gate.opens.notified();
     gate.reached.notify_one();
     opens.await;
+    gate.passed.fetch_add(1, SeqCst);
     res.text("opened");
     Ok(())
 }
@@ -145,6 +149,7 @@ async fn a_view_without_its_client_is_waited_for() {
     let served = soon("the server's end", served).await.expect("no panic");
     served.expect("a clean end");
     opener.abort();
+    assert_eq!(at.passed.load(SeqCst), 1, "the view ran to its end");
     assert_eq!(at.done.load(SeqCst), 1);
 }
 
