@@ -1,6 +1,7 @@
 //! The end of a server when its program says so, and of a runner without a server.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc,
@@ -27,6 +28,8 @@ use crate::support::{Http1, PATIENCE, http2, http2_request, soon};
 struct Gate {
     opens: Arc<Notify>,
     reached: Arc<Notify>,
+    /// A view has lost its client.
+    detached: Arc<Notify>,
     /// Tasks that have ended.
     done: Arc<AtomicUsize>,
     /// Views that have come to their end.
@@ -58,9 +61,18 @@ async fn gate(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
         done.fetch_add(1, SeqCst);
     }
 
-    let opens = gate.opens.notified();
+    let mut opens = std::pin::pin!(gate.opens.notified());
     gate.reached.notify_one();
-    opens.await;
+    // By a unique reference, since a request is not `Sync`.
+    let req = &mut *req;
+    let detached = Arc::clone(&gate.detached);
+    poll_fn(move |cx| {
+        if req.is_disconnected() {
+            detached.notify_one();
+        }
+        opens.as_mut().poll(cx)
+    })
+    .await;
     gate.passed.fetch_add(1, SeqCst);
     res.text("opened");
     Ok(())
@@ -144,6 +156,7 @@ async fn a_view_without_its_client_is_waited_for() {
     client.send("GET /gate HTTP/1.1\r\nhost: a\r\n\r\n").await;
     soon("the view", at.reached.notified()).await;
     drop(client);
+    soon("the loss of the client", at.detached.notified()).await;
     stop.send(()).expect("the server waits for it");
     let opener = at.open();
     let served = soon("the server's end", served).await.expect("no panic");
