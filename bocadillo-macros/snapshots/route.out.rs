@@ -16,10 +16,6 @@ impl ::bocadillo::__private::RouteMeta for __bocadillo_route_order {
         ::core::panic::Location::caller()
     }
 }
-const _: () = {
-    const fn is_path_parameter<T: ::bocadillo::FromParam>() {}
-    is_path_parameter::<u64>()
-};
 pub fn order<'__bocadillo_view>(
     __bocadillo_req: &'__bocadillo_view mut ::bocadillo::Request,
     __bocadillo_res: &'__bocadillo_view mut ::bocadillo::Response,
@@ -30,6 +26,8 @@ pub fn order<'__bocadillo_view>(
     + ::core::marker::Send
     + '__bocadillo_view,
 > {
+    ::bocadillo::__private::is_path_parameter::<u64>();
+    ::bocadillo::__private::is_view_outcome::<bocadillo::Result<()>>();
     async fn order(req: &mut Request, res: &mut Response, id: u64) -> bocadillo::Result<()> {
         res.json(&load(id).await?);
         Ok(())

@@ -5,6 +5,8 @@
 
 mod args;
 mod background;
+#[cfg(test)]
+mod both_forms;
 mod errors;
 #[cfg(test)]
 mod fuzz;

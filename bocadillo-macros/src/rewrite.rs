@@ -222,6 +222,12 @@ fn attribute(trees: &[TokenTree]) -> Option<&Group> {
     }
 }
 
+/// The arguments of a `#[background]` that comes first.
+#[cfg(test)]
+pub(crate) fn background_at(trees: &[TokenTree]) -> Option<TokenStream> {
+    background_args(attribute(trees)?)
+}
+
 /// The arguments of `background`, `bocadillo::background` and the like.
 fn background_args(attr: &Group) -> Option<TokenStream> {
     let trees: Vec<_> = attr.stream().into_iter().collect();

@@ -231,11 +231,25 @@ fn routed(
     let turbofish = turbofish(&function);
     let life = Lifetime::new("'__bocadillo_view", ident.span());
     let location = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
-    // A type that cannot be one is an error on that type.
-    let checks = param_types.iter().map(|ty| quote_spanned! {ty.span()=>
-        const _: () = { const fn is_path_parameter<T: #root::FromParam>() {} is_path_parameter::<#ty>() };
-    });
+    let checks = checks(&sig.output, &param_types, &private);
     let inner = &sig.inputs;
+    let inner =
+        quote!(#(#others)* async fn #ident #generics(#inner) -> #output #where_clause #body);
+    // So that a view that is not `Send` is an error on its name.
+    let spanned_root = crate_path.root_at(ident.span());
+    let running = quote_spanned! {ident.span()=>
+        #spanned_root::__private::Routed<
+            #meta,
+            impl ::core::future::Future<Output = #output> + ::core::marker::Send + #life,
+        >
+    };
+    let outer = quote_spanned! {ident.span()=> {
+        #checks
+        #inner
+        #spanned_root::__private::Routed::new(
+            #ident #turbofish(__bocadillo_req, __bocadillo_res #(, #inner_args)*)
+        )
+    }};
     quote! {
         #import
 
@@ -255,24 +269,28 @@ fn routed(
             }
         }
 
-        #(#checks)*
-
         #(#docs)*
         #vis fn #ident<#life, #generic_params>(
             __bocadillo_req: &#life mut #root::Request,
             __bocadillo_res: &#life mut #root::Response,
             #(#inner_params: #param_types),*
-        ) -> #private::Routed<
-            #meta,
-            impl ::core::future::Future<Output = #output> + ::core::marker::Send + #life,
-        >
-        #where_clause
-        {
-            #(#others)*
-            async fn #ident #generics(#inner) -> #output #where_clause #body
-            #private::Routed::new(#ident #turbofish(__bocadillo_req, __bocadillo_res #(, #inner_args)*))
-        }
+        ) -> #running #where_clause #outer
     }
+}
+
+/// What makes a type that cannot be a path parameter, or a result, an error on that type.
+fn checks(output: &ReturnType, params: &[&Type], private: &TokenStream) -> TokenStream {
+    let mut checks = TokenStream::new();
+    for ty in params {
+        checks.extend(quote_spanned!(ty.span()=> #private::is_path_parameter::<#ty>();));
+    }
+    match output {
+        ReturnType::Type(_, ty) if !matches!(**ty, Type::ImplTrait(_)) => {
+            checks.extend(quote_spanned!(ty.span()=> #private::is_view_outcome::<#ty>();));
+        }
+        _ => {}
+    }
+    checks
 }
 
 /// `::<T, N>` of the function's own generics.

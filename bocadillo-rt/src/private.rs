@@ -2,7 +2,11 @@
 
 use std::{panic::Location, time::Duration};
 
-use crate::background::{Never, Outcome, Task};
+use crate::{
+    background::{Never, Outcome, Task},
+    routing::FromParam,
+    view::ViewOutcome,
+};
 pub use crate::{
     background::{When, current},
     log::want as want_log,
@@ -35,6 +39,12 @@ where
 {
     Task::blocking_named(name, location, function)
 }
+
+/// Compiles for the type of a path parameter.
+pub const fn is_path_parameter<T: FromParam>() {}
+
+/// Compiles for the result of a view.
+pub const fn is_view_outcome<T: ViewOutcome>() {}
 
 /// Runs `main`.
 ///

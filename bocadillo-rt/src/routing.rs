@@ -340,7 +340,8 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
 /// A type that a path parameter converts to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a path parameter",
-    note = "path parameters are strings, numbers, `bool` or `char`"
+    label = "a path parameter is a `String`, a number, `bool` or `char`",
+    note = "for a type of your own, implement `FromParam`"
 )]
 pub trait FromParam: Sized {
     /// Converts the decoded text.

@@ -136,6 +136,8 @@ fn is_place(expr: &Expr) -> bool {
     match expr {
         Expr::Path(path) => path.path.get_ident().is_some(),
         Expr::Field(field) => is_place(&field.base),
+        // An `expr` that a macro of the user's was given.
+        Expr::Group(group) => is_place(&group.expr),
         _ => false,
     }
 }

@@ -1,0 +1,3 @@
+//! Every place where a task can be written.
+
+mod forms;
