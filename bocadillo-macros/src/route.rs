@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    FnArg, Lifetime, LitStr, ReturnType, Token, Type, bracketed,
+    Attribute, FnArg, Lifetime, LitStr, ReturnType, Token, Type, bracketed,
     ext::IdentExt as _,
     parse::{Parse, ParseStream, Parser as _},
     punctuated::Punctuated,
@@ -194,7 +194,7 @@ fn path_params(path: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The function that is left behind: it knows its route, and has the user's own within.
+/// The function that is left behind, with the user's own within, and what it knows of its route.
 fn routed(
     mut function: ItemFn,
     path: &LitStr,
@@ -202,80 +202,114 @@ fn routed(
     params: &[Param],
     crate_path: &CratePath,
 ) -> TokenStream {
+    let import = register(&mut function, crate_path);
+    let name = function.sig.ident.unraw().to_string();
+    let meta = format_ident!("__bocadillo_route_{}", name);
+    let described = described(&function, &meta, path, methods, params, crate_path);
+    let left_behind = left_behind(&function, &meta, params, crate_path);
+    quote!(#import #described #left_behind)
+}
+
+/// The type that knows the route.
+fn described(
+    function: &ItemFn,
+    meta: &Ident,
+    path: &LitStr,
+    methods: &[String],
+    params: &[Param],
+    crate_path: &CratePath,
+) -> TokenStream {
     let root = crate_path.root();
     let private = quote!(#root::__private);
-    let import = register(&mut function, crate_path);
-    let ItemFn {
-        attrs,
-        vis,
-        sig,
-        body,
-    } = &function;
-    let ident = &sig.ident;
+    let vis = &function.vis;
+    let ident = &function.sig.ident;
     let name = ident.unraw().to_string();
-    let meta = format_ident!("__bocadillo_route_{}", name);
-    let (docs, others): (Vec<_>, Vec<_>) =
-        attrs.iter().partition(|attr| attr.path().is_ident("doc"));
-    let param_names = params.iter().map(|param| param.name.unraw().to_string());
-    let param_types: Vec<_> = params.iter().map(|param| &param.ty).collect();
-    let (inner_params, inner_args) = (
-        params.iter().map(|param| &param.name),
-        params.iter().map(|param| &param.name),
-    );
-    let output = match &sig.output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => quote!(#ty),
-    };
-    let (generics, _, where_clause) = sig.generics.split_for_impl();
-    let generic_params = &sig.generics.params;
-    let turbofish = turbofish(&function);
-    let life = Lifetime::new("'__bocadillo_view", ident.span());
+    let params = params.iter().map(|param| param.name.unraw().to_string());
     let location = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
-    let checks = checks(&sig.output, &param_types, &private);
-    let inner = &sig.inputs;
-    let inner =
-        quote!(#(#others)* async fn #ident #generics(#inner) -> #output #where_clause #body);
-    // So that a view that is not `Send` is an error on its name.
-    let spanned_root = crate_path.root_at(ident.span());
-    let running = quote_spanned! {ident.span()=>
-        #spanned_root::__private::Routed<
-            #meta,
-            impl ::core::future::Future<Output = #output> + ::core::marker::Send + #life,
-        >
-    };
-    let outer = quote_spanned! {ident.span()=> {
-        #checks
-        #inner
-        #spanned_root::__private::Routed::new(
-            #ident #turbofish(__bocadillo_req, __bocadillo_res #(, #inner_args)*)
-        )
-    }};
+    let cfgs: Vec<_> = function
+        .attrs
+        .iter()
+        .filter(|attr| is(attr, "cfg"))
+        .collect();
     quote! {
-        #import
-
+        #(#cfgs)*
         #[doc(hidden)]
         #[allow(non_camel_case_types, missing_debug_implementations, missing_docs, clippy::empty_structs_with_brackets)]
         #vis struct #meta;
 
+        #(#cfgs)*
         #[automatically_derived]
         impl #private::RouteMeta for #meta {
             const PATH: &'static str = #path;
             const METHODS: &'static [&'static str] = &[#(#methods),*];
-            const PARAMS: &'static [&'static str] = &[#(#param_names),*];
+            const PARAMS: &'static [&'static str] = &[#(#params),*];
             const NAME: &'static str = #name;
 
             fn location() -> &'static ::core::panic::Location<'static> {
                 #location
             }
         }
+    }
+}
 
-        #(#docs)*
+/// The function that `App::route` takes.
+fn left_behind(
+    function: &ItemFn,
+    meta: &Ident,
+    params: &[Param],
+    crate_path: &CratePath,
+) -> TokenStream {
+    let ItemFn {
+        attrs,
+        vis,
+        sig,
+        body,
+    } = function;
+    let ident = &sig.ident;
+    let (outer_attrs, inner_attrs): (Vec<_>, Vec<_>) = attrs
+        .iter()
+        .partition(|attr| is(attr, "doc") || is(attr, "cfg"));
+    let names: Vec<_> = params.iter().map(|param| &param.name).collect();
+    let types: Vec<_> = params.iter().map(|param| &param.ty).collect();
+    let output = match &sig.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => quote!(#ty),
+    };
+    let (generics, _, where_clause) = sig.generics.split_for_impl();
+    let (inputs, generic_params) = (&sig.inputs, &sig.generics.params);
+    let turbofish = turbofish(function);
+    let life = Lifetime::new("'__bocadillo_view", ident.span());
+    let root = crate_path.root();
+    let checks = checks(&sig.output, &types, &quote!(#root::__private));
+    let inner = quote! {
+        #(#inner_attrs)*
+        async fn #ident #generics(#inputs) -> #output #where_clause #body
+    };
+    // At the view's name, so that one that is not `Send` is an error on that.
+    let private = crate_path.root_at(ident.span());
+    let private = quote_spanned!(ident.span()=> #private::__private);
+    let running = quote_spanned! {ident.span()=>
+        #private::Routed<
+            #meta,
+            impl ::core::future::Future<Output = #output> + ::core::marker::Send + #life,
+        >
+    };
+    quote! {
+        #(#outer_attrs)*
         #vis fn #ident<#life, #generic_params>(
             __bocadillo_req: &#life mut #root::Request,
             __bocadillo_res: &#life mut #root::Response,
-            #(#inner_params: #param_types),*
-        ) -> #running #where_clause #outer
+            #(#names: #types),*
+        ) -> #running #where_clause {
+            #checks
+            #inner
+            #private::Routed::new(#ident #turbofish(__bocadillo_req, __bocadillo_res #(, #names)*))
+        }
     }
+}
+
+fn is(attr: &Attribute, name: &str) -> bool {
+    attr.path().is_ident(name)
 }
 
 /// What makes a type that cannot be a path parameter, or a result, an error on that type.

@@ -59,7 +59,7 @@ async fn branches_and_loops(_req: &mut Request, res: &mut Response) {
                     assert_eq!(left, 1);
                 }
             }
-            _ => (),
+            more => assert_eq!(more, 2),
         }
         left -= 1;
     }
@@ -123,6 +123,27 @@ async fn by_methods(_req: &mut Request, res: &mut Response) {
         who: "Ada".to_owned(),
     };
     context.greet();
+}
+
+#[route("/only")]
+#[cfg(any())]
+async fn only(_req: &mut Request, _res: &mut Response) {
+    this_is_never_compiled();
+}
+
+#[cfg(all())]
+#[route("/only")]
+#[cfg(all())]
+async fn only(_req: &mut Request, res: &mut Response) {
+    #[background]
+    #[cfg(any())]
+    async fn is_not_there() {
+        this_is_never_compiled();
+    }
+
+    #[background]
+    #[cfg(all())]
+    async fn is_there() {}
 }
 
 trait Confirms {
@@ -202,18 +223,20 @@ async fn every_place() {
         .add("/loops", &["get"], branches_and_loops)
         .add("/last", &["get"], last_statement)
         .route(generic::<u64>)
+        .route(only)
         .add("/methods", &["get"], by_methods)
         .add("/trait", &["get"], by_a_trait)
         .add("/nested", &["get"], inner::most::nested)
         .add("/calls", &["get"], plain_calls)
         .add("/webhook", &["get"], webhook);
     let client = Client::new(app);
-    let expected: [(&str, &[&str]); 10] = [
+    let expected: [(&str, &[&str]); 11] = [
         ("/macro", &["task_of_a_macro"]),
         ("/macros", &["first", "second"]),
         ("/loops", &["in_a_match", "in_an_else", "in_an_if"]),
         ("/last", &["comes_last"]),
         ("/generic/7", &["of_a_generic"]),
+        ("/only", &["is_there"]),
         ("/methods", &["of_a_field", "of_a_method"]),
         ("/trait", &["of_a_trait"]),
         ("/nested", &["of_a_module"]),

@@ -48,7 +48,7 @@ pub(super) struct When {
 pub(super) enum WhenValue {
     /// A variant of the runtime's `When`.
     Named(&'static str, Span),
-    Path(Expr),
+    Path(Box<Expr>),
 }
 
 impl Options {
@@ -288,7 +288,7 @@ fn timeout(value: Expr) -> syn::Result<TokenStream> {
 
 fn when(value: Expr) -> syn::Result<WhenValue> {
     let Some(literal) = literal(&value) else {
-        return Ok(WhenValue::Path(value));
+        return Ok(WhenValue::Path(Box::new(value)));
     };
     let variant = match &*literal.value() {
         "always" => "Always",
