@@ -170,7 +170,8 @@ use proc_macro::TokenStream;
 /// # Editors
 ///
 /// Alone, it is an attribute on a function within a function, which rust-analyzer expands to nothing
-/// that it can show: no completion within the task. Within a function with [`#[route]`](macro@route)
+/// that it can show: names resolve in the task, but what it captures has no type there, and nothing
+/// completes after its dot. Within a function with [`#[route]`](macro@route)
 /// or [`#[view]`](macro@view) it is expanded with that, as a whole; and the plain call,
 /// `res.background(send(email))`, is code like any other.
 ///
@@ -207,6 +208,45 @@ pub fn background(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// It leaves the function as it is otherwise: a unit test can call it. Editors see through it,
 /// which they do not through `#[background]` alone.
+///
+/// # Arguments
+///
+/// Only `crate = path`, where the facade has another name. The function's first two parameters are
+/// the request and the response, by any names; it is registered by `App::add`.
+///
+/// # Equivalent code not using the attribute
+///
+/// ```
+/// # use bocadillo::{Request, Response, background};
+/// async fn create_order(_request: &mut Request, response: &mut Response) {
+///     #[background(response)]
+///     async fn send_confirmation() {}
+///
+///     response.status(201);
+/// }
+/// ```
+///
+/// # Mistakes
+///
+/// | written | said |
+/// | --- | --- |
+/// | `fn index(…)` | `#[view]` needs an `async fn`; add `async` before `fn` |
+/// | `async fn index(req: &mut Request)` | a view takes the request and the response: `(req: &mut Request, res: &mut Response)` |
+/// | `async fn index(&self, …)` | a view is a function, not a method; share values by `App::state` and `req.state()` |
+/// | `#[view("/orders")]` | `#[view]` has no options but `crate = path`; for a path, use `#[route]` |
+///
+/// # The Python that it ports
+///
+/// ```python
+/// async def create_order(req, res):
+///     @res.background
+///     async def send_confirmation():
+///         pass
+///
+///     res.status_code = 201
+///
+/// app.add_route("/orders", create_order, methods=["post"])
+/// ```
 #[proc_macro_attribute]
 pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
     view::expand(args.into(), item.into()).into()
@@ -239,6 +279,41 @@ pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
 /// * The path: `{name}` matches one segment, `{name:path}` the rest. Each is an argument of the
 ///   function, found by its name and converted to its type; what does not convert is a 400.
 /// * `methods = ["get", …]`, in any case; `GET`, and with it `HEAD`, if left out.
+/// * `crate = path` where the facade has another name.
+///
+/// # Equivalent code not using the attribute
+///
+/// ```
+/// # use bocadillo::{App, Request, Response};
+/// async fn order(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+///     let id: u64 = req.param("id")?;
+///     res.json(&id);
+///     Ok(())
+/// }
+///
+/// let app = App::new().add("/orders/{id}", &["get", "post"], order);
+/// ```
+///
+/// # Mistakes
+///
+/// | written | said |
+/// | --- | --- |
+/// | `#[route]` | `#[route]` begins with its path: `#[route("/orders")]` |
+/// | `"/orders/{id"` | a `{` in the path has no `}` after it |
+/// | `"/{rest:path}/more"` | `{rest:path}` matches the rest of the path; nothing can follow it |
+/// | `number: u64` for `"/orders/{id}"` | the path has no parameter `{number}`; add it there, or remove the argument |
+/// | `"/orders/{id}"` without `id` | no argument takes the path's `{id}`; add `id: String`, say |
+/// | `methods = ["a b"]` | no method of HTTP; write a name such as "post" |
+/// | `id: Vec<u8>` | `Vec<u8>` cannot be a path parameter |
+/// | `-> &'static str` | `&'static str` cannot be the result of a view |
+///
+/// # The Python that it ports
+///
+/// ```python
+/// @app.route("/orders/{id:d}", methods=["get", "post"])
+/// async def order(req, res, id):
+///     res.json = id
+/// ```
 #[proc_macro_attribute]
 pub fn route(args: TokenStream, item: TokenStream) -> TokenStream {
     route::expand(args.into(), item.into()).into()
@@ -254,6 +329,37 @@ pub fn route(args: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn main() -> bocadillo::Result<()> {
 ///     bocadillo::App::new().serve("127.0.0.1:8000").await
 /// }
+/// ```
+///
+/// Its only argument is `crate = path`, where the facade has another name. For a runtime of another
+/// kind, build it by tokio, as in the expansion; a task that never yields cannot keep the program
+/// alive there either, if it ends by `Runtime::shutdown_timeout`.
+///
+/// # Equivalent code not using the attribute
+///
+/// Without the log:
+///
+/// ```no_run
+/// fn main() -> bocadillo::Result<()> {
+///     let runtime = tokio::runtime::Runtime::new()?;
+///     let result = runtime.block_on(bocadillo::App::new().serve("127.0.0.1:8000"));
+///     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+///     result
+/// }
+/// ```
+///
+/// # Mistakes
+///
+/// | written | said |
+/// | --- | --- |
+/// | `fn main()` | `#[bocadillo::main]` needs an `async fn`; add `async` before `fn` |
+/// | `#[bocadillo::main(flavor = "…")]` | `#[bocadillo::main]` has no options but `crate = path` |
+///
+/// # The Python that it ports
+///
+/// ```python
+/// if __name__ == "__main__":
+///     app.run(host="127.0.0.1", port=8000)
 /// ```
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -126,23 +126,23 @@ async fn by_methods(_req: &mut Request, res: &mut Response) {
 }
 
 #[route("/only")]
-#[cfg(any())]
+#[cfg(not(test))]
 async fn only(_req: &mut Request, _res: &mut Response) {
     this_is_never_compiled();
 }
 
-#[cfg(all())]
+#[cfg(test)]
 #[route("/only")]
-#[cfg(all())]
+#[cfg(test)]
 async fn only(_req: &mut Request, res: &mut Response) {
     #[background]
-    #[cfg(any())]
+    #[cfg(not(test))]
     async fn is_not_there() {
         this_is_never_compiled();
     }
 
     #[background]
-    #[cfg(all())]
+    #[cfg(test)]
     async fn is_there() {}
 }
 
