@@ -238,14 +238,13 @@ pub fn background(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # The Python that it ports
 ///
 /// ```python
+/// @app.route("/orders", methods=["post"])
 /// async def create_order(req, res):
 ///     @res.background
 ///     async def send_confirmation():
 ///         pass
 ///
 ///     res.status_code = 201
-///
-/// app.add_route("/orders", create_order, methods=["post"])
 /// ```
 #[proc_macro_attribute]
 pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -310,8 +309,8 @@ pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # The Python that it ports
 ///
 /// ```python
-/// @app.route("/orders/{id:d}", methods=["get", "post"])
-/// async def order(req, res, id):
+/// @app.route("/orders/{id}", methods=["get", "post"])
+/// async def order(req, res, id: int):
 ///     res.json = id
 /// ```
 #[proc_macro_attribute]
@@ -358,8 +357,8 @@ pub fn route(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # The Python that it ports
 ///
 /// ```python
-/// if __name__ == "__main__":
-///     app.run(host="127.0.0.1", port=8000)
+/// app = App()
+/// configure(app)      # and then: uvicorn app:app
 /// ```
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {

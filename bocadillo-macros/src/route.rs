@@ -160,6 +160,11 @@ fn check_params(path: &LitStr, params: &[Param], errors: &mut Errors) {
 }
 
 fn path_params(path: &str) -> Result<Vec<String>, String> {
+    if let Some(mark) = ['?', '#'].into_iter().find(|mark| path.contains(*mark)) {
+        return Err(format!(
+            "a path ends before `{mark}`; read the query from the request"
+        ));
+    }
     let mut names = Vec::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
@@ -175,6 +180,11 @@ fn path_params(path: &str) -> Result<Vec<String>, String> {
         if syn::parse_str::<Ident>(name).is_err() {
             return Err(format!(
                 "`{{{inner}}}` is no path parameter; write `{{name}}` or `{{name:path}}`"
+            ));
+        }
+        if !is_rest && !after.is_empty() && !after.starts_with('/') {
+            return Err(format!(
+                "`{{{inner}}}` matches to the next `/`; nothing else can follow it"
             ));
         }
         if is_rest && !after.is_empty() {
@@ -366,6 +376,9 @@ mod tests {
             "/{a}/{a}",
             "/{a:path}/b",
             "/{a:int}",
+            "/{a}.json",
+            "/{a}{b}",
+            "/a?b",
         ] {
             assert!(path_params(wrong).is_err(), "{wrong}");
         }
