@@ -70,6 +70,41 @@ async fn stuck(_req: &mut Request, _res: &mut Response) {
     }
 }
 
+#[route("/blocking")]
+async fn blocking(_req: &mut Request, _res: &mut Response) {
+    #[background(blocking)]
+    fn never_returns() {
+        say("started");
+        loop {
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+#[route("/blocking_timeout")]
+async fn blocking_timeout(_req: &mut Request, _res: &mut Response) {
+    #[background(blocking, timeout = "10ms")]
+    fn never_returns_in_time() {
+        thread::sleep(Duration::from_millis(50));
+        say("started");
+        loop {
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+#[route("/obeys")]
+async fn obeys(_req: &mut Request, _res: &mut Response) {
+    #[background(blocking)]
+    fn looks() {
+        say("started");
+        while !background::current().is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        say("obeyed");
+    }
+}
+
 #[route("/big")]
 async fn big(_req: &mut Request, res: &mut Response) {
     res.bytes(vec![0; 64 << 20]);
@@ -106,6 +141,9 @@ fn child() {
             .route(late)
             .route(forever)
             .route(stuck)
+            .route(blocking)
+            .route(blocking_timeout)
+            .route(obeys)
             .route(big)
             .background(runner)
             .serve_with(listener)

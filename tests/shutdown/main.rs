@@ -5,5 +5,6 @@
 mod support;
 
 mod child;
+mod client;
 mod handle;
 mod signals;

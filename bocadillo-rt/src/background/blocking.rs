@@ -1,11 +1,70 @@
 //! Functions that block, as tasks.
 
-use std::panic;
+use std::{
+    panic,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::task::spawn_blocking;
+use slab::Slab;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
 
-use super::{Outcome, context};
+use super::{Context, Outcome, Unfinished, context};
 use crate::error::BoxError;
+
+/// What a runner knows of functions that block: how many may run, and which do. Nothing can end
+/// one, so one may run on when its task has timed out or was cut off.
+#[derive(Debug)]
+pub(super) struct Blocking {
+    permits: Arc<Semaphore>,
+    calls: Mutex<Slab<Unfinished>>,
+}
+
+impl Blocking {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// The tasks whose functions run now.
+    pub(super) fn calls(&self) -> Vec<Unfinished> {
+        self.locked().iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Slab<Unfinished>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A function that runs.
+struct Call<'a> {
+    blocking: &'a Blocking,
+    key: usize,
+}
+
+impl<'a> Call<'a> {
+    fn new(blocking: &'a Blocking, context: &Context) -> Self {
+        let key = blocking.locked().insert(context.unfinished());
+        Self { blocking, key }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let call = self.blocking.locked().try_remove(self.key);
+        // Its name is dropped outside of the lock.
+        drop(call);
+    }
+}
 
 /// Calls `function` on a thread for that, when one of the runner's permits is free.
 ///
@@ -17,12 +76,16 @@ where
     T: Outcome + 'static,
 {
     let context = context::current();
-    let permit = match context.runner() {
-        Some(runner) => runner.blocking_permit().await,
+    let runner = context.runner().cloned();
+    let permit = match &runner {
+        Some(runner) => runner.blocking().permit().await,
         None => None,
     };
     let called = spawn_blocking(move || {
         let _permit = permit;
+        let _call = runner
+            .as_ref()
+            .map(|runner| Call::new(runner.blocking(), &context));
         context.scope(|| function().into_result())
     });
     match called.await {

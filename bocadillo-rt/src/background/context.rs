@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt, panic::Location};
 use http::StatusCode;
 
 use super::{
-    About, IntoTask, Runner,
+    About, IntoTask, Runner, Unfinished,
     info::{Info, Shared, Times},
 };
 use crate::sent::Delivery;
@@ -108,6 +108,30 @@ impl Context {
         }
     }
 
+    /// Returns whether a shutdown has asked the task to end: for a function of
+    /// [`Task::blocking`](super::Task::blocking), which nothing but itself can end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Task, background};
+    ///
+    /// let task = Task::blocking(|| {
+    ///     let context = background::current();
+    ///     for page in 0..100 {
+    ///         if context.is_cancelled() {
+    ///             return;
+    ///         }
+    ///         println!("page {page}");
+    ///     }
+    /// });
+    /// # drop(task);
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.runner.as_ref().is_some_and(Runner::is_cancelled)
+    }
+
     /// Starts a task that this one leaves behind: limited, counted, drained and reported like
     /// itself.
     #[track_caller]
@@ -118,6 +142,14 @@ impl Context {
             ..self.0.about.clone()
         };
         runner.start_one(task.into_task(), about, self.delivery());
+    }
+
+    pub(super) fn unfinished(&self) -> Unfinished {
+        Unfinished {
+            id: self.0.id,
+            name: self.0.name.clone(),
+            location: self.0.location,
+        }
     }
 
     pub(super) fn runner(&self) -> Option<&Runner> {

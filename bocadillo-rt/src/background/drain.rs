@@ -19,8 +19,8 @@ const NOTICE: Duration = Duration::from_millis(100);
 pub struct DrainReport {
     /// Tasks that had not ended at the deadline, and were ended then.
     pub cut: Vec<Unfinished>,
-    /// Tasks that could not be ended: they have not yielded since. A function of
-    /// [`Task::blocking`](super::Task::blocking) is among `cut`, and goes on all the same.
+    /// What could not be ended: tasks that have not yielded since, and functions of
+    /// [`Task::blocking`](super::Task::blocking), also of tasks that had timed out before.
     pub still_running: Vec<Unfinished>,
     /// The runner's numbers in the end.
     pub stats: Stats,
@@ -118,13 +118,21 @@ impl Runner {
             self.cancel(ready);
         }
         let _ = timeout(NOTICE, self.ledger().idle()).await;
-        let still = self.ledger().running();
-        let (still_running, cut): (Vec<_>, Vec<_>) = running
+        let mut still_running: Vec<Unfinished> = self
+            .ledger()
+            .running()
             .into_iter()
-            .partition(|entry| still.iter().any(|other| other.id == entry.id));
+            .map(Into::into)
+            .collect();
+        for call in self.blocking().calls() {
+            if !still_running.contains(&call) {
+                still_running.push(call);
+            }
+        }
+        let cut = running.into_iter().map(Unfinished::from);
         let report = DrainReport {
-            cut: cut.into_iter().map(Into::into).collect(),
-            still_running: still_running.into_iter().map(Into::into).collect(),
+            cut: cut.filter(|task| !still_running.contains(task)).collect(),
+            still_running,
             stats: self.stats(),
         };
         if !report.is_clean() {

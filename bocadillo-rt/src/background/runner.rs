@@ -10,15 +10,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{
     About, Overflow, Report, Slot, State, Stats,
+    blocking::Blocking,
     config::{Config, Wrapped},
     home::Home,
     info::{Info, now},
@@ -66,7 +64,7 @@ struct Inner {
     config: Config,
     home: Home,
     ledger: Ledger,
-    blocking: Arc<Semaphore>,
+    blocking: Blocking,
     cancel: CancellationToken,
     /// When a poll that took too long was last logged, in seconds since the process began to log
     /// such. Only a number: nothing is synchronised by it.
@@ -101,7 +99,7 @@ impl Runner {
     fn build(config: Config, home: Home) -> Self {
         let inner = Inner {
             ledger: Ledger::new(config.max_running, config.max_waiting),
-            blocking: Arc::new(Semaphore::new(config.max_blocking)),
+            blocking: Blocking::new(config.max_blocking),
             cancel: CancellationToken::new(),
             blocked_at: AtomicU64::new(0),
             config,
@@ -244,13 +242,16 @@ impl Runner {
         self.inner.home.spawn(run, known);
     }
 
-    pub(super) async fn blocking_permit(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        Arc::clone(&self.inner.blocking).acquire_owned().await.ok()
+    pub(super) fn blocking(&self) -> &Blocking {
+        &self.inner.blocking
     }
 
     pub(super) async fn cancelled(&self) {
         self.inner.cancel.cancelled().await;
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.inner.cancel.is_cancelled()
     }
 
     pub(super) fn cancel_all(&self) {
