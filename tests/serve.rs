@@ -9,8 +9,12 @@ use std::{
 };
 
 use bocadillo::{
-    App, Body, Request, Response, Runner, background, background::Background, route,
-    sent::Delivery, serve, testing::Client,
+    App, Body, Request, Response, Runner, background,
+    background::{Background, Overflow},
+    route,
+    sent::Delivery,
+    serve,
+    testing::Client,
 };
 use http_body_util::BodyExt as _;
 use support::{Http1, http2, http2_request, soon};
@@ -169,4 +173,70 @@ async fn conflicting_routes_name_both_places() {
 
 async fn plain(_req: &mut Request, res: &mut Response) {
     res.text("plain");
+}
+
+/// Its task waits until it may end.
+#[derive(Clone)]
+struct Gated(std::sync::Arc<tokio::sync::Notify>);
+
+impl Service<http::Request<Body>> for Gated {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let gate = self.0.clone();
+        let background = request.extensions().get::<Background>();
+        let res = background.expect("the door puts it there");
+        res.background(async move { gate.notified().await });
+        std::future::ready(Ok(http::Response::new(Body::from("served"))))
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_not_called_while_too_much_waits() {
+    let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let runner = Runner::current()
+        .max_running(1)
+        .max_waiting(1)
+        .overflow(Overflow::HoldBack);
+    let server = serve(listener, Gated(gate.clone())).background(runner.clone());
+    tokio::spawn(server.into_future());
+
+    let mut client = Http1::connect(addr).await;
+    for _ in 0..2 {
+        assert_eq!(client.request("GET", "/").await.body, "served");
+    }
+    soon("one runs, one waits", async {
+        while (runner.stats().running, runner.stats().waiting) != (1, 1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let held_back = client.request("GET", "/").await;
+    assert_eq!(held_back.status(), 503);
+    assert!(held_back.has("retry-after: 1"), "{held_back:?}");
+    assert!(held_back.has("content-length: 0"), "{held_back:?}");
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/").await;
+    let response = soon("a response", response).await.expect("one");
+    assert_eq!(response.status(), 503);
+
+    gate.notify_one();
+    soon("there is room", async {
+        while runner.stats().waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(client.request("GET", "/").await.body, "served");
+    assert_eq!(runner.stats().registered, 3);
 }

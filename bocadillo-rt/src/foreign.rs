@@ -6,8 +6,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Version;
-use http_body::Body as HttpBody;
+use http::{HeaderValue, StatusCode, Version, header::RETRY_AFTER};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -41,7 +41,7 @@ where
     S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
     B: HttpBody,
 {
-    type Response = http::Response<SentBody<B>>;
+    type Response = http::Response<SentBody<OrEmpty<B>>>;
     type Error = S::Error;
     type Future = ForeignFuture<S>;
 
@@ -58,9 +58,13 @@ where
             version,
             busy: Some(busy),
         };
-        let stage = Stage::Ready {
-            service: self.service.clone(),
-            request: Some(request),
+        let stage = if self.runner.holds_back() {
+            Stage::HeldBack
+        } else {
+            Stage::Ready {
+                service: self.service.clone(),
+                request: Some(request),
+            }
         };
         ForeignFuture { stage, exchange }
     }
@@ -80,7 +84,55 @@ pin_project! {
     enum Stage<S, F> {
         Ready { service: S, request: Option<http::Request<Body>> },
         Called { #[pin] response: F },
+        /// The runner has no room for what the service would register.
+        HeldBack,
     }
+}
+
+pin_project! {
+    /// The service's body, or the empty one of a response that it knows nothing of.
+    #[project = OrEmptyProj]
+    pub(crate) enum OrEmpty<B> {
+        Body { #[pin] body: B },
+        Empty,
+    }
+}
+
+impl<B: HttpBody> HttpBody for OrEmpty<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project() {
+            OrEmptyProj::Body { body } => body.poll_frame(cx),
+            OrEmptyProj::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Body { body } => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Body { body } => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+fn held_back<B>() -> http::Response<OrEmpty<B>> {
+    let mut response = http::Response::new(OrEmpty::Empty);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// What is known of the request, apart from the service.
@@ -97,7 +149,7 @@ where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
     B: HttpBody,
 {
-    type Output = Result<http::Response<SentBody<B>>, S::Error>;
+    type Output = Result<http::Response<SentBody<OrEmpty<B>>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -105,7 +157,11 @@ where
             let response = match this.stage.as_mut().project() {
                 StageProj::Called { response } => {
                     let response = ready!(response.poll(cx))?;
+                    let response = response.map(|body| OrEmpty::Body { body });
                     return Poll::Ready(Ok(this.exchange.hand_over(response)));
+                }
+                StageProj::HeldBack => {
+                    return Poll::Ready(Ok(this.exchange.hand_over(held_back())));
                 }
                 StageProj::Ready { service, request } => {
                     ready!(service.poll_ready(cx))?;

@@ -11,8 +11,9 @@ pub enum Overflow {
     /// They are refused: dropped, counted, logged and reported.
     #[default]
     Refuse,
-    /// They are accepted, and an [`App`](crate::App) answers new requests by 503 with `Retry-After`
-    /// until there is room. Requests under way, whose tasks are the excess, are never failed for it.
+    /// They are accepted, and the server (of an [`App`](crate::App), or of [`serve`](crate::serve))
+    /// answers new requests by 503 with `Retry-After` until there is room. Requests under way, whose
+    /// tasks are the excess, are never failed for it.
     HoldBack,
 }
 
