@@ -59,6 +59,7 @@
 //! | feature | default | what it pulls in | MSRV |
 //! | --- | --- | --- | --- |
 //! | `log` | ✔ | `tracing-subscriber`: the log on stderr of [`bocadillo::main`](macro@main) | 1.85 |
+//! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](background#metrics) | 1.85 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -6,6 +6,7 @@ use super::{
     About, Group, Runner, Slot, State, Task, When,
     info::now,
     ledger::{Begin, Entry, Ledger},
+    metrics,
     run::Run,
     runner::next_id,
     slot::Gone,
@@ -39,6 +40,7 @@ impl Runner {
         }
         let len = slot.len();
         let accepted = self.ledger().register(len, slot.gone(), self.is_limited());
+        metrics::registered(len + slot.gone().len(), accepted);
         for gone in slot.take_gone() {
             self.report_gone(gone, about, None);
         }
@@ -167,6 +169,7 @@ impl Runner {
             State::Skipped
         };
         self.ledger().leave(state);
+        metrics::left();
         let shared = &task.info.shared;
         self.report_gone(Gone::new(task, state), &shared.about, Some(shared.id));
     }
@@ -189,6 +192,7 @@ impl Runner {
     fn start(&self, ready: Ready, key: usize) {
         let Ready(mut task) = ready;
         let info = &mut *task.info;
+        metrics::started();
         info.key = key;
         info.origin.open(&info.shared.name, info.shared.id);
         let runtime = info.shared.about.runtime.take();
@@ -198,6 +202,7 @@ impl Runner {
     /// It was ready, and there was no room for it until the end.
     pub(super) fn cancel(&self, ready: Ready) {
         let Ready(task) = ready;
+        metrics::left();
         let shared = &task.info.shared;
         tracing::warn!(
             task = task.info.name(),

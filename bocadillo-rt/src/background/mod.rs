@@ -39,6 +39,22 @@
 //! A registration counts when its view has ended. A view that replaces its own response by another
 //! (`*res = Response::new()`) takes the tasks away with it: that is logged as a warning.
 //!
+//! # Metrics
+//!
+//! With the feature `metrics`, the recorder of the `metrics` crate is told:
+//!
+//! | name | kind | labels | what |
+//! | --- | --- | --- | --- |
+//! | `bocadillo_tasks_registered_total` | counter | | tasks whose view has ended, and follow-ups |
+//! | `bocadillo_tasks_ended_total` | counter | `task`, `outcome` | tasks that have ended or were let go |
+//! | `bocadillo_tasks_waiting` | gauge | | their response is on its way, or there is no room to run them yet |
+//! | `bocadillo_tasks_running` | gauge | | started and not ended |
+//! | `bocadillo_task_wait_seconds` | histogram | `task` | from "sent" to the start |
+//! | `bocadillo_task_run_seconds` | histogram | `task` | from the start to the end |
+//!
+//! Names of tasks are labels: give the tasks of one kind one name. `outcome` is a [`State`]: in lower
+//! case, `timed_out` with an underscore.
+//!
 //! # The end
 //!
 //! [`Runner::drain`] waits until nothing waits or runs, follow-ups included. Shortly before its time
@@ -56,6 +72,7 @@ mod home;
 mod info;
 mod launch;
 mod ledger;
+mod metrics;
 mod origin;
 mod report;
 mod run;

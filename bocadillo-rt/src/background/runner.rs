@@ -21,6 +21,7 @@ use super::{
     home::Home,
     info::{Info, now},
     ledger::Ledger,
+    metrics,
     run::{End, Run},
     slot::Gone,
 };
@@ -268,7 +269,7 @@ impl Runner {
             let first = slot.first.as_ref();
             first.is_some_and(|task| task.info.origin.is_listened_to())
         };
-        self.inner.config.on_report.is_some() || about.group.is_some() || has_span()
+        self.has_listener(about) || has_span()
     }
 
     /// A started task has ended.
@@ -276,15 +277,23 @@ impl Runner {
         let Some(runner) = &info.shared.runner else {
             return;
         };
-        if runner.inner.ledger.end(info.key, end.state) {
+        let has_ready = runner.inner.ledger.end(info.key, end.state);
+        metrics::ended();
+        if has_ready {
             runner.start_ready();
         }
         if info.origin.is_listened_to() || end.error.is_some() {
             info.origin.within(|| log_end(info, &end));
         }
-        if runner.inner.config.on_report.is_some() || info.shared.about.group.is_some() {
+        if runner.has_listener(&info.shared.about) {
             runner.report_end(info, end);
         }
+    }
+
+    /// Whether anybody wants reports.
+    #[inline]
+    fn has_listener(&self, about: &About) -> bool {
+        metrics::ARE_ON || self.inner.config.on_report.is_some() || about.group.is_some()
     }
 
     fn report_end(&self, info: &Info, end: End) {
@@ -312,7 +321,7 @@ impl Runner {
 
     /// A task was let go that never started; `id` if it had one already.
     pub(super) fn report_gone(&self, gone: Gone, about: &About, id: Option<u64>) {
-        if self.inner.config.on_report.is_none() && about.group.is_none() {
+        if !self.has_listener(about) {
             return;
         }
         let ended_at = now();
@@ -337,6 +346,7 @@ impl Runner {
     }
 
     fn tell(&self, report: &Report) {
+        metrics::reported(report);
         let Some(on_report) = &self.inner.config.on_report else {
             return;
         };

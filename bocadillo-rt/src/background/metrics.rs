@@ -1,0 +1,82 @@
+//! What a runner tells the recorder of the `metrics` crate.
+//! The table of names is in the module's docs.
+
+#[cfg(not(feature = "metrics"))]
+pub(super) use self::off::*;
+#[cfg(feature = "metrics")]
+pub(super) use self::on::*;
+
+#[cfg(feature = "metrics")]
+mod on {
+    use metrics::{SharedString, counter, gauge, histogram};
+
+    use crate::background::{Report, State};
+
+    /// Whether every task needs its report.
+    pub(in super::super) const ARE_ON: bool = true;
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "no response has that many tasks"
+    )]
+    pub(in super::super) fn registered(all: usize, waiting: usize) {
+        counter!("bocadillo_tasks_registered_total").increment(all as u64);
+        gauge!("bocadillo_tasks_waiting").increment(waiting as f64);
+    }
+
+    /// A waiting task is let go.
+    pub(in super::super) fn left() {
+        gauge!("bocadillo_tasks_waiting").decrement(1.0);
+    }
+
+    pub(in super::super) fn started() {
+        gauge!("bocadillo_tasks_waiting").decrement(1.0);
+        gauge!("bocadillo_tasks_running").increment(1.0);
+    }
+
+    pub(in super::super) fn ended() {
+        gauge!("bocadillo_tasks_running").decrement(1.0);
+    }
+
+    pub(in super::super) fn reported(report: &Report) {
+        let task = SharedString::from(report.name.clone());
+        if let Some(started_at) = report.started_at {
+            let run = report.ended_at.saturating_duration_since(started_at);
+            histogram!("bocadillo_task_run_seconds", "task" => task.clone()).record(run);
+            if let Some(sent_at) = report.sent_at {
+                let wait = started_at.saturating_duration_since(sent_at);
+                histogram!("bocadillo_task_wait_seconds", "task" => task.clone()).record(wait);
+            }
+        }
+        let outcome = label(report.outcome);
+        let labels = [("task", task), ("outcome", outcome.into())];
+        counter!("bocadillo_tasks_ended_total", &labels).increment(1);
+    }
+
+    fn label(state: State) -> &'static str {
+        match state {
+            State::Completed => "completed",
+            State::Failed => "failed",
+            State::Panicked => "panicked",
+            State::TimedOut => "timed_out",
+            State::Cancelled => "cancelled",
+            State::Replaced => "replaced",
+            State::Skipped => "skipped",
+            State::Refused => "refused",
+        }
+    }
+}
+
+/// Nothing, at no cost.
+#[cfg(not(feature = "metrics"))]
+mod off {
+    use crate::background::Report;
+
+    pub(in super::super) const ARE_ON: bool = false;
+
+    pub(in super::super) fn registered(_all: usize, _waiting: usize) {}
+    pub(in super::super) fn left() {}
+    pub(in super::super) fn started() {}
+    pub(in super::super) fn ended() {}
+    pub(in super::super) fn reported(_report: &Report) {}
+}
