@@ -15,7 +15,6 @@ fn clone<T: Clone>() {}
 fn sent_to_other_threads() {
     send::<App>();
     send::<Body>();
-    send::<Request>();
     send::<Response>();
     send::<Task>();
     send::<SentBody<Body>>();
@@ -24,6 +23,7 @@ fn sent_to_other_threads() {
     send_sync::<Error>();
     send_sync::<HttpError>();
     send_sync::<Limits>();
+    send_sync::<Request>();
     send_sync::<Runner>();
     send_sync::<Background>();
     send_sync::<Context>();

@@ -66,7 +66,7 @@ async fn bad_input_is_told_apart() {
     let wrong = client.get("/text").await;
     assert_eq!(
         (wrong.status().as_u16(), &wrong.headers()["allow"]),
-        (405, &"POST, PUT".parse().expect("a value"))
+        (405, &"POST, PUT, OPTIONS".parse().expect("a value"))
     );
 }
 
@@ -139,4 +139,248 @@ async fn headers_that_are_too_long_or_too_many_are_refused() {
     ))
     .await;
     assert_eq!(long.reply(false).await.status(), 431);
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What has no `Sync` could not be held over an `await` of a view that is to be `Send`.
+#[tokio::test]
+async fn what_a_view_has_read_can_be_held_over_an_await() {
+    async fn holds(req: &mut Request, res: &mut Response) {
+        let agent = req.header("user-agent").unwrap_or("nobody");
+        let query = req.query_param("q");
+        tokio::task::yield_now().await;
+        res.text(format!("{agent} {query:?}"));
+    }
+    let client = Client::new(App::new().add("/", &["get"], holds));
+    let response = client.get("/?q=a%20b").header("user-agent", "me").await;
+    assert_eq!(response.text(), "me Some(\"a b\")");
+}
+
+#[tokio::test]
+async fn content_types_are_told_apart() {
+    let client = Client::new(app());
+    let body = r#"{"email": "a@example.net"}"#;
+    for (content_type, status) in [
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("Application/JSON", 200),
+        ("application/vnd.api+json", 200),
+        ("text/plain", 415),
+        (FORM, 415),
+        ("json", 415),
+    ] {
+        let request = client.post("/json").header("content-type", content_type);
+        assert_eq!(request.body(body).await.status(), status, "{content_type}");
+    }
+    let refused = client
+        .post("/json")
+        .header("content-type", FORM)
+        .body(body)
+        .await;
+    assert_eq!(
+        refused.text(),
+        r#"{"error":"415 Unsupported Media Type","status":415,"detail":"The content type must be `application/json`, and is `application/x-www-form-urlencoded`."}"#
+    );
+}
+
+#[tokio::test]
+async fn queries_and_forms_are_typed() {
+    #[derive(Deserialize)]
+    struct Search {
+        q: String,
+        page: Option<u32>,
+        #[serde(default)]
+        tag: Vec<String>,
+    }
+    async fn query(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let Search { q, page, tag } = req.query()?;
+        res.text(format!("{q} {page:?} {tag:?}"));
+        Ok(())
+    }
+    async fn form(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let Search { q, page, tag } = req.form().await?;
+        res.text(format!("{q} {page:?} {tag:?}"));
+        Ok(())
+    }
+    let client = Client::new(
+        App::new()
+            .add("/query", &["get"], query)
+            .add("/form", &["post"], form)
+            .limits(Limits::new().body(100)),
+    );
+    for (input, output) in [
+        ("q=a+b%21", "a b! None []"),
+        ("q=x&page=2&tag=a&tag=b", r#"x Some(2) ["a", "b"]"#),
+        ("q=%F0%9F%A5%AA&unknown=1", "🥪 None []"),
+        ("q=100%", "100% None []"),
+    ] {
+        let response = client.get(&format!("/query?{input}")).await;
+        assert_eq!(response.text(), output);
+        let request = client.post("/form").header("content-type", FORM);
+        assert_eq!(request.body(input).await.text(), output);
+    }
+    for (input, reason) in [
+        ("page=2", "missing field `q`"),
+        ("q=a&page=two", "invalid digit"),
+        ("q=a&page=-1", "invalid digit"),
+        ("q=%ff", "is not UTF-8"),
+        ("q=a&q=b", ""),
+    ] {
+        let response = client.get(&format!("/query?{input}")).await;
+        assert_eq!(response.status(), 400, "{input}: {}", response.text());
+        assert!(response.text().contains(reason), "{}", response.text());
+        let request = client.post("/form").header("content-type", FORM);
+        assert_eq!(request.body(input).await.status(), 400, "{input}");
+    }
+    assert_eq!(client.post("/form").body("q=a").await.status(), 415);
+    let request = client.post("/form").header("content-type", FORM);
+    assert_eq!(request.body("q=a&".repeat(50)).await.status(), 413);
+}
+
+#[tokio::test]
+async fn query_parameters_are_read_one_by_one() {
+    async fn raw(req: &mut Request, res: &mut Response) {
+        let all: Vec<_> = req.query_params().collect();
+        let first = req.query_param("a");
+        res.text(format!("{} {first:?} {all:?}", req.raw_query()));
+    }
+    let client = Client::new(App::new().add("/", &["get"], raw));
+    assert_eq!(
+        client.get("/?a=1&b=%ff&a=2").await.text(),
+        "a=1&b=%ff&a=2 Some(\"1\") [(\"a\", \"1\"), (\"b\", \"\u{fffd}\"), (\"a\", \"2\")]"
+    );
+    assert_eq!(client.get("/").await.text(), " None []");
+}
+
+#[tokio::test]
+async fn a_body_is_streamed_as_it_comes() {
+    async fn counts(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let mut stream = req.stream();
+        let mut sizes = Vec::new();
+        while let Some(chunk) = stream.chunk().await? {
+            sizes.push(chunk.len());
+        }
+        let again = req.body().await?.len();
+        res.text(format!("{} {again}", sizes.iter().sum::<usize>()));
+        Ok(())
+    }
+    async fn after_a_read(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let length = req.body().await?.len();
+        let chunk = req.stream().chunk().await?;
+        res.text(format!("{length} {}", chunk.unwrap_or_default().len()));
+        Ok(())
+    }
+    let limits = Limits::new().body(1000);
+    let app = App::new()
+        .add("/", &["post"], counts)
+        .add("/read", &["post"], after_a_read)
+        .limits(limits);
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
+    client.send(head).await;
+    for _ in 0..10 {
+        client.send(&"x".repeat(10_000)).await;
+    }
+    // No limit but the client's own applies to a stream.
+    assert_eq!(client.reply(false).await.body, "100000 0");
+    client
+        .send("POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
+        .await;
+    assert_eq!(client.reply(false).await.body, "5 5");
+}
+
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn forms_with_files() {
+    async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        let mut seen = String::new();
+        while let Some(mut field) = form.next_field().await? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let file = field.file_name().map(ToOwned::to_owned);
+            let kind = field.content_type().map(ToOwned::to_owned);
+            if name == "skipped" {
+                continue;
+            }
+            seen += &format!("{name} {file:?} {kind:?} {:?}\n", field.text().await?);
+        }
+        res.text(seen);
+        Ok(())
+    }
+    let app = App::new()
+        .add("/", &["post"], upload)
+        .limits(Limits::new().body(100));
+    let client = Client::new(app);
+    let post = |body: String| {
+        let request = client
+            .post("/")
+            .header("content-type", "multipart/form-data; boundary=\"b\"");
+        request.body(body)
+    };
+    let field = |head: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    };
+    let whole = field("name=\"who\"", "Ada")
+        + &field("name=\"skipped\"", "not read")
+        + &field(
+            "name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/csv",
+            "1,2\r\n--x",
+        )
+        + "--b--\r\n";
+    let response = post(whole.clone()).await;
+    assert_eq!(
+        response.text(),
+        "who None None \"Ada\"\nf Some(\"a.txt\") Some(\"text/csv\") \"1,2\\r\\n--x\"\n"
+    );
+    for (body, status) in [
+        (String::new(), 400),
+        ("--c\r\n".to_owned(), 400),
+        (whole.replace("--b--", ""), 400),
+        (field("name=\"a\"", "cut"), 400),
+        (
+            field("name=\"a\"", &"x".repeat(60))
+                + &field("name=\"b\"", &"x".repeat(60))
+                + "--b--\r\n",
+            413,
+        ),
+    ] {
+        let response = post(body.clone()).await;
+        assert_eq!(response.status(), status, "{body}: {}", response.text());
+    }
+    for content_type in [
+        "text/plain",
+        "multipart/form-data",
+        "multipart/mixed; boundary=b",
+    ] {
+        let request = client.post("/").header("content-type", content_type);
+        assert_eq!(
+            request.body(whole.clone()).await.status(),
+            415,
+            "{content_type}"
+        );
+    }
+}
+
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn cookies_are_read() {
+    async fn read(req: &mut Request, res: &mut Response) {
+        let all: Vec<_> = req.cookies().map(|it| it.to_string()).collect();
+        let one = req.cookie("b").map(|it| it.value().to_owned());
+        res.text(format!("{all:?} {one:?}"));
+    }
+    let client = Client::new(App::new().add("/", &["get"], read));
+    let request = client
+        .get("/")
+        .header("cookie", "a=1; b=x%20y")
+        .header("cookie", "c=3");
+    assert_eq!(
+        request.await.text(),
+        r#"["a=1", "b=x y", "c=3"] Some("x y")"#
+    );
+    let malformed = client.get("/").header("cookie", "; =; a; b=%ff; b=2;;");
+    assert_eq!(malformed.await.text(), r#"["b=2"] Some("2")"#);
+    assert_eq!(client.get("/").await.text(), "[] None");
 }

@@ -42,6 +42,10 @@ impl Error {
         Self(message.into().into())
     }
 
+    pub(crate) fn from_box(error: BoxError) -> Self {
+        Self(error)
+    }
+
     /// Returns the status that the client gets.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -17,7 +17,7 @@ use crate::{
     background::{About, Background, Slot, Waiting, message},
     body::Body,
     detach,
-    error::Result,
+    error::{Error, Result},
     host::Host,
     request::Request,
     response::Response,
@@ -58,6 +58,10 @@ impl<'a> Exchange<'a> {
         self.request.host().shared()?.router.route(self.route)
     }
 
+    fn route_path(&self) -> Option<Arc<str>> {
+        self.route().map(|route| Arc::clone(&route.path))
+    }
+
     fn view_name(&self) -> &'static str {
         self.route().map_or("no view", |route| route.name)
     }
@@ -66,16 +70,27 @@ impl<'a> Exchange<'a> {
     fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
         match outcome {
             Ok(Ok(())) => self.has_failed = false,
-            Ok(Err(error)) => {
-                let view = self.view_name();
-                self.response.answer_error(&error, view);
-            }
+            Ok(Err(error)) => self.answer_error(&error),
             Err(panic) => {
                 let view = self.view_name();
                 self.response.answer_panic(&message(&*panic), view);
             }
         }
         self.hand_over()
+    }
+
+    /// Lets the app's own handler answer, if it has one for this error.
+    #[cold]
+    fn answer_error(&mut self, error: &Error) {
+        let view = self.view_name();
+        let (request, response) = (&*self.request, &mut self.response);
+        let handlers = request.host().shared().map(|shared| &shared.on_error);
+        let handled = || handlers.is_some_and(|all| all.handle(request, response, error));
+        match catch_unwind(AssertUnwindSafe(handled)) {
+            Ok(true) => {}
+            Ok(false) => self.response.answer_error(error, view),
+            Err(panic) => self.response.answer_panic(&message(&*panic), view),
+        }
     }
 
     #[inline(always)]
@@ -110,13 +125,13 @@ impl<'a> Exchange<'a> {
             tasks.view_failed();
         }
         if let Some(outer) = self.request.extensions().get::<Background>() {
-            outer.append(tasks);
+            outer.append(tasks, self.route_path());
             return None;
         }
         let host = self.request.host();
         let mut about = About {
             status: Some(status),
-            route: self.route().map(|route| Arc::clone(&route.path)),
+            route: self.route_path(),
             runtime: host.peer().map(|peer| peer.runtime.clone()),
             ..About::default()
         };
@@ -185,16 +200,15 @@ impl Arriving for Body {
     }
 }
 
-/// Answers what no view answers.
+/// Answers what no view answers; an error as if a view had returned it.
 pub(crate) fn answer(
     mut request: Request,
-    route: RouteId,
     busy: Option<Busy>,
-    build: impl FnOnce(&mut Response),
+    build: impl FnOnce(&mut Response) -> Result<()>,
 ) -> Answer {
-    let mut exchange = Exchange::new(&mut request, route, busy);
-    build(&mut exchange.response);
-    exchange.hand_over()
+    let mut exchange = Exchange::new(&mut request, RouteId::NONE, busy);
+    let built = build(&mut exchange.response);
+    exchange.finish(Ok(built))
 }
 
 /// Calls a view.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -24,33 +25,39 @@ pub(crate) struct Foreign<S> {
     service: S,
     runner: Runner,
     connection: Connection,
+    addr: Option<SocketAddr>,
 }
 
+/// The client's address, in the extensions of a request: for an app within.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddr(pub(crate) SocketAddr);
+
 impl<S> Foreign<S> {
-    pub(crate) fn new(service: S, runner: Runner, connection: Connection) -> Self {
+    pub(crate) fn new(
+        service: S,
+        runner: Runner,
+        connection: Connection,
+        addr: Option<SocketAddr>,
+    ) -> Self {
         Self {
             service,
             runner,
             connection,
+            addr,
         }
     }
 }
 
-impl<S, B> hyper::service::Service<http::Request<Incoming>> for Foreign<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
-    B: HttpBody,
-{
-    type Response = http::Response<SentBody<OrEmpty<B>>>;
-    type Error = S::Error;
-    type Future = ForeignFuture<S>;
-
-    fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
+impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
+    pub(crate) fn begin(&self, request: http::Request<Incoming>, busy: Busy) -> ForeignFuture<S> {
         let version = request.version();
-        let busy = self.connection.busy(version);
         let mut request = request.map(|body| Body::incoming(body, &busy));
         let background = Background::default();
-        request.extensions_mut().insert(background.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(background.clone());
+        if let Some(addr) = self.addr {
+            extensions.insert(ClientAddr(addr));
+        }
         let exchange = Exchange {
             background,
             runner: self.runner.clone(),
@@ -67,6 +74,21 @@ where
             }
         };
         ForeignFuture { stage, exchange }
+    }
+}
+
+impl<S, B> hyper::service::Service<http::Request<Incoming>> for Foreign<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
+    B: HttpBody,
+{
+    type Response = http::Response<SentBody<OrEmpty<B>>>;
+    type Error = S::Error;
+    type Future = ForeignFuture<S>;
+
+    fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
+        let busy = self.connection.busy(request.version());
+        self.begin(request, busy)
     }
 }
 
@@ -123,6 +145,15 @@ impl<B: HttpBody> HttpBody for OrEmpty<B> {
         match self {
             Self::Body { body } => body.size_hint(),
             Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl From<OrEmpty<Self>> for Body {
+    fn from(body: OrEmpty<Self>) -> Self {
+        match body {
+            OrEmpty::Body { body } => body,
+            OrEmpty::Empty => Self::empty(),
         }
     }
 }
@@ -192,7 +223,7 @@ impl Exchange {
             }
             let mut about = About {
                 status: Some(status),
-                ..About::default()
+                ..self.background.about()
             };
             let tasks = self.runner.accept(slot, &mut about);
             let on_done = move |delivery| tasks.start_all(delivery);

@@ -8,6 +8,8 @@ compile_error!("bocadillo serves over sockets and threads, which wasm does not h
 pub mod background;
 pub mod sent;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -15,6 +17,7 @@ pub mod __private;
 
 mod app;
 mod body;
+mod boxed;
 mod detach;
 mod error;
 mod exchange;
@@ -23,6 +26,8 @@ mod host;
 mod limits;
 mod listener;
 mod log;
+mod mount;
+mod on_error;
 mod request;
 mod respond;
 mod response;
@@ -35,12 +40,17 @@ mod view;
 
 pub use app::App;
 pub use body::Body;
+pub use boxed::{BoxedFuture, BoxedService};
+#[cfg(feature = "cookie")]
+pub use cookie;
 pub use error::{BoxError, Error, HttpError, Result};
 pub use limits::Limits;
 pub use listener::Listener;
-pub use request::Request;
+pub use request::{BodyStream, Request};
+#[cfg(feature = "multipart")]
+pub use request::{Field, Multipart};
 pub use respond::ServiceFuture;
-pub use response::Response;
+pub use response::{Event, Response};
 pub use route_fn::{RouteFn, RouteMeta, Routed};
 pub use routing::FromParam;
 pub use server::{Serve, serve};

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     app::Shared,
     body::Body,
+    boxed::Responding,
     detach,
     exchange::{Answer, Running},
     host::{Host, Peer},
@@ -80,15 +81,25 @@ impl Drop for Respond {
 }
 
 /// Response future of [`App`](crate::App) as a tower service.
-pub struct ServiceFuture {
-    begun: Begun,
-    shared: Arc<Shared>,
+pub struct ServiceFuture(Kind);
+
+enum Kind {
+    View {
+        begun: Begun,
+        shared: Arc<Shared>,
+    },
+    /// What the layers are dropped with detaches its view itself.
+    Layered(Responding),
 }
 
 impl ServiceFuture {
-    pub(crate) fn new(view: Running, shared: Arc<Shared>) -> Self {
+    pub(crate) fn view(view: Running, shared: Arc<Shared>) -> Self {
         let begun = Begun::new(view);
-        Self { begun, shared }
+        Self(Kind::View { begun, shared })
+    }
+
+    pub(crate) fn layered(responding: Responding) -> Self {
+        Self(Kind::Layered(responding))
     }
 }
 
@@ -96,17 +107,25 @@ impl Future for ServiceFuture {
     type Output = Result<http::Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.get_mut().begun.poll(cx))?;
-        // Nobody tracks it here: the wrapper is only what a server of ours would need.
-        Poll::Ready(Ok(response.map(SentBody::into_inner)))
+        match &mut self.get_mut().0 {
+            Kind::View { begun, .. } => {
+                let response = ready!(begun.poll(cx))?;
+                // Nobody tracks it here: the wrapper is only what a server of ours would need.
+                Poll::Ready(Ok(response.map(SentBody::into_inner)))
+            }
+            Kind::Layered(responding) => responding.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 
 impl Drop for ServiceFuture {
     fn drop(&mut self) {
-        if !self.begun.has_ended {
-            let host = Host::Service(Arc::clone(&self.shared));
-            detach::detach(self.begun.take_running(), host);
+        let Kind::View { begun, shared } = &mut self.0 else {
+            return;
+        };
+        if !begun.has_ended {
+            let host = Host::Service(Arc::clone(shared));
+            detach::detach(begun.take_running(), host);
         }
     }
 }

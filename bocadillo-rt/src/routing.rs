@@ -77,6 +77,7 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
 /// One registration on an app.
 pub(crate) struct Route {
     pub(crate) path: Arc<str>,
+    /// Empty for all.
     pub(crate) methods: Vec<Method>,
     /// The view's.
     pub(crate) name: &'static str,
@@ -89,6 +90,8 @@ struct Views {
     path: Arc<str>,
     names: Arc<[String]>,
     by_method: Vec<(Method, usize)>,
+    /// Whatever the method.
+    any: Option<usize>,
     allow: String,
 }
 
@@ -108,6 +111,10 @@ pub(crate) enum Found<'a> {
     View(&'a Route, RouteId, Params),
     /// The path exists, for these methods.
     WrongMethod(&'a str),
+    /// The client asks for which methods the path exists.
+    Options(&'a str),
+    /// The path exists with a slash after it.
+    Slash,
     Nothing,
     /// Whatever it is: the runner holds requests back.
     NoRoom,
@@ -153,7 +160,17 @@ impl Router {
                 )));
             }
         }
+        if let (true, Some(other)) = (route.methods.is_empty(), self.views[at].any) {
+            let other = &self.routes[other];
+            return Err(Conflict(format!(
+                "{} is registered twice for all methods: at {} and at {}",
+                route.path, other.location, route.location,
+            )));
+        }
         let index = self.routes.len();
+        if route.methods.is_empty() {
+            self.views[at].any = Some(index);
+        }
         let by_method = &mut self.views[at].by_method;
         by_method.extend(route.methods.iter().map(|method| (method.clone(), index)));
         self.routes.push(route);
@@ -179,6 +196,7 @@ impl Router {
             path,
             names,
             by_method: Vec::new(),
+            any: None,
             allow: String::new(),
         });
         Ok(at)
@@ -218,7 +236,7 @@ impl Router {
             Ok(at) => (&self.views[self.exact[at].1], Params::default()),
             Err(_) => {
                 let Ok(found) = self.patterns.at(path) else {
-                    return Found::Nothing;
+                    return self.with_slash(path);
                 };
                 let views = &self.views[*found.value];
                 (views, Params::new(&views.names, path, &found.params))
@@ -226,8 +244,21 @@ impl Router {
         };
         match views.route(method) {
             Some(index) => Found::View(&self.routes[index], RouteId(index), params),
+            None if method == Method::OPTIONS => Found::Options(&views.allow),
             None => Found::WrongMethod(&views.allow),
         }
+    }
+
+    /// As in the original, what is there with a slash after it is not far.
+    #[cold]
+    fn with_slash(&self, path: &str) -> Found<'_> {
+        // Two slashes at the beginning of a location are those before a host.
+        if path.ends_with('/') || path.starts_with("//") {
+            return Found::Nothing;
+        }
+        let path = format!("{path}/");
+        let exists = self.exact_place(&path).is_ok() || self.patterns.at(&path).is_ok();
+        if exists { Found::Slash } else { Found::Nothing }
     }
 }
 
@@ -241,7 +272,7 @@ impl Views {
                 .then(|| find(&Method::GET))
                 .flatten()
         });
-        found.map(|(_, index)| *index)
+        found.map(|(_, index)| *index).or(self.any)
     }
 }
 
@@ -252,6 +283,9 @@ fn allow(by_method: &[(Method, usize)]) -> String {
         .collect();
     if methods.contains(&"GET") && !methods.contains(&"HEAD") {
         methods.push("HEAD");
+    }
+    if !methods.contains(&"OPTIONS") {
+        methods.push("OPTIONS");
     }
     methods.join(", ")
 }

@@ -12,7 +12,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use tower_service::Service;
 
 use crate::{
-    app::Shared,
+    app::Built,
     background::Runner,
     body::Body,
     detach::{Count, Detached},
@@ -127,7 +127,8 @@ where
         } = self;
         runner.adopt_current();
         Box::pin(async move {
-            let serve = |connection, _| Foreign::new(service.clone(), runner.clone(), connection);
+            let serve =
+                |connection, addr| Foreign::new(service.clone(), runner.clone(), connection, addr);
             let server = Server {
                 limits: &limits,
                 runner: &runner,
@@ -148,16 +149,23 @@ impl<L, S> fmt::Debug for Serve<L, S> {
 
 pub(crate) async fn serve_app(
     listener: impl Listener,
-    shared: Arc<Shared>,
+    built: Built,
     limits: &Limits,
     shutdown: Shutdown,
 ) -> Result<()> {
+    let Built { shared, layered } = built;
     let runtime = Handle::current();
     let server = Server {
         limits,
         runner: &shared.runner,
         detached: Some(&shared.detached),
     };
+    if let Some(layered) = layered {
+        let runner = &shared.runner;
+        let serve =
+            |connection, addr| Foreign::new(layered.clone(), runner.clone(), connection, addr);
+        return server.run(listener, shutdown, serve).await;
+    }
     let serve = |connection, addr| {
         AppService(Arc::new(Peer {
             connection,
@@ -255,7 +263,7 @@ async fn accept_all<L, S, B>(
 {
     let builder = builder(limits);
     if let Some(addr) = listener.local_addr() {
-        tracing::info!("listening on http://{addr}");
+        tracing::info!("listening on {addr}");
     }
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {

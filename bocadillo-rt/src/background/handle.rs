@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{About, Group, IntoTask, Runner, Slot, Task, slot::LetGo};
@@ -36,6 +36,8 @@ pub struct Background {
 struct Shared {
     state: Mutex<State>,
     group: Option<Arc<Group>>,
+    /// The path of the route of an app within, where there is one.
+    route: OnceLock<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -54,8 +56,8 @@ impl Default for State {
 impl Background {
     pub(crate) fn with_group(group: Arc<Group>) -> Self {
         let shared = Shared {
-            state: Mutex::default(),
             group: Some(group),
+            ..Shared::default()
         };
         Self {
             shared: Arc::new(shared),
@@ -99,14 +101,21 @@ impl Background {
     }
 
     /// Hands on what an app within has registered; its view may have outlived its client.
-    pub(crate) fn append(&self, tasks: Slot) {
+    pub(crate) fn append(&self, tasks: Slot, route: Option<Arc<str>>) {
+        if let Some(route) = route {
+            let _ = self.shared.route.set(route);
+        }
         let mut state = self.state();
         match &mut *state {
             State::Open(slot) => slot.append(tasks),
             State::Closed(runner) => {
                 let runner = runner.clone();
                 drop(state);
-                let waiting = runner.accept(tasks, &mut About::default());
+                let mut about = About {
+                    group: None,
+                    ..self.about()
+                };
+                let waiting = runner.accept(tasks, &mut about);
                 waiting.start_all(Delivery::Aborted { bytes: 0 });
             }
         }
@@ -124,6 +133,7 @@ impl Background {
     pub(crate) fn about(&self) -> About {
         About {
             group: self.shared.group.clone(),
+            route: self.shared.route.get().cloned(),
             ..About::default()
         }
     }

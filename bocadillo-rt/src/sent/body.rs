@@ -110,6 +110,15 @@ impl<B> SentBody<B> {
         &mut self.inner
     }
 
+    /// Exchanges the body within for one that is the same to hyper.
+    pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> SentBody<C> {
+        SentBody {
+            inner: map(self.inner),
+            tracking: self.tracking,
+            busy: self.busy,
+        }
+    }
+
     /// Returns the body within, which then nobody tracks.
     pub(crate) fn into_inner(self) -> B {
         self.inner

@@ -1,37 +1,37 @@
 //! The application: routes, state, and what to do with a request.
 
+mod service;
+mod shared;
+
 use std::{
-    any::{Any, TypeId, type_name},
-    collections::HashMap,
-    convert::Infallible,
-    fmt, future, mem,
+    any::{TypeId, type_name},
+    error::Error as StdError,
+    fmt, mem,
     panic::Location,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
-use http::{Method, header::RETRY_AFTER};
-use hyper::body::Incoming;
+use http::Method;
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tower_service::Service;
 
+use self::shared::State;
+pub(crate) use self::shared::{Built, Shared};
 use crate::{
     background::Runner,
-    body::Body,
+    boxed::BoxedService,
     detach::Detached,
-    error::{Error, HttpError, Result},
-    exchange::{self, Arriving, Running},
-    host::{Host, Peer},
+    error::{Error, Result},
     limits::Limits,
     listener::Listener,
+    on_error::OnError,
     request::Request,
-    respond::ServiceFuture,
+    response::Response,
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-    routing::{Found, Params, Route, RouteId, Router, ViewEndpoint},
-    sent::Busy,
+    routing::{Conflict, Route, Router, ViewEndpoint},
     server,
     shutdown::Shutdown,
-    view::View,
+    view::{View, ViewOutcome},
 };
 
 /// A web application.
@@ -63,28 +63,19 @@ pub struct App {
     runner: Runner,
     limits: Limits,
     shutdown: Shutdown,
-    /// What serves, once it does.
-    shared: Option<Arc<Shared>>,
+    on_error: OnError,
+    /// From the innermost on.
+    layers: Vec<Wrap>,
+    on_startup: Vec<Hook>,
+    on_shutdown: Vec<Hook>,
+    /// What is called, once it is.
+    built: Option<Built>,
 }
 
-/// The built application, shared by all requests.
-pub(crate) struct Shared {
-    pub(crate) router: Router,
-    pub(crate) state: State,
-    pub(crate) runner: Runner,
-    pub(crate) body_limit: usize,
-    pub(crate) detached: Detached,
-}
+type Wrap = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
 
-/// Values by their type.
-#[derive(Default)]
-pub(crate) struct State(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
-
-impl State {
-    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>())?.downcast_ref()
-    }
-}
+/// A function of the user's, before or after everything.
+type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 impl App {
     /// Creates an application that answers everything with 404.
@@ -104,7 +95,11 @@ impl App {
         })
     }
 
-    /// Adds a view at a path, for these methods: `&["GET", "POST"]`, in any case.
+    /// Adds a view at a path, for these methods: `&["GET", "POST"]`, in any case; `&["*"]` is all that
+    /// have no view of their own.
+    ///
+    /// A GET is a HEAD too, and OPTIONS is answered with what there is, unless there are views for
+    /// them. A path that is not there, but is with a slash after it, is redirected to that.
     ///
     /// `{name}` in the path matches one segment, `{name:path}` the rest. A path that conflicts with
     /// another, and a method that is none, is an error of [`serve`](Self::serve).
@@ -127,13 +122,17 @@ impl App {
         view: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
         let mut parsed = Vec::new();
-        for method in methods {
+        for method in methods.iter().filter(|method| **method != "*") {
             match Method::from_bytes(method.to_uppercase().as_bytes()) {
                 Ok(method) => parsed.push(method),
                 Err(_) => self
                     .faults
                     .push(format!("`{method}` at {location} is no method")),
             }
+        }
+        if parsed.is_empty() && !methods.contains(&"*") {
+            self.faults
+                .push(format!("the view at {location} has no method"));
         }
         // As in the original, a leading slash need not be written.
         let slash = if path.starts_with('/') { "" } else { "/" };
@@ -152,6 +151,113 @@ impl App {
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.0.insert(TypeId::of::<T>(), Box::new(value));
         self
+    }
+
+    /// Adds what `build` adds, with `prefix` before every path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, route, testing::Client};
+    ///
+    /// #[route("/orders")]
+    /// async fn orders(_req: &mut Request, res: &mut Response) {
+    ///     res.text("none");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new().group("/v1", |v1| v1.route(orders));
+    /// assert_eq!(Client::new(app).get("/v1/orders").await.text(), "none");
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "Router")]
+    #[doc(alias = "include_router")]
+    pub fn group(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
+        let outer = mem::take(&mut self.routes);
+        let mut this = build(self);
+        let prefix = prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let inner = mem::replace(&mut this.routes, outer);
+        this.routes.extend(inner.into_iter().map(|route| Route {
+            path: format!("{slash}{prefix}{}", route.path).into(),
+            ..route
+        }));
+        this
+    }
+
+    /// Answers errors of one type, which views return: the type of the closure's third parameter.
+    ///
+    /// What the view had set stays, and its tasks run. An [`HttpError`](crate::HttpError) is of one
+    /// type whatever its status: also that of a path that is not there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, HttpError, Request, Response, testing::Client};
+    ///
+    /// async fn parse(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+    ///     let number: u32 = req.raw_query().parse()?;
+    ///     res.json(&number);
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new()
+    ///     .add("/", &["get"], parse)
+    ///     .on_error(|_req: &Request, res: &mut Response, error: &std::num::ParseIntError| {
+    ///         res.status(422);
+    ///         res.text(error.to_string());
+    ///     })
+    ///     .on_error(|req: &Request, res: &mut Response, error: &HttpError| {
+    ///         res.status(error.status());
+    ///         res.html(format!("<h1>{}: {error}</h1>", req.path()));
+    ///     });
+    /// let client = Client::new(app);
+    /// assert_eq!(client.get("/?x").await.text(), "invalid digit found in string");
+    /// assert_eq!(client.get("/none").await.text(), "<h1>/none: 404 Not Found</h1>");
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "error_handler")]
+    #[doc(alias = "add_error_handler")]
+    pub fn on_error<E: StdError + 'static>(
+        mut self,
+        handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error.add(handler);
+        self
+    }
+
+    /// Awaits this before the first connection is accepted; several, in their order.
+    ///
+    /// If it returns an error, so does [`serve`](Self::serve). Without a server of its own (in a test,
+    /// or mounted) nothing calls it.
+    #[must_use]
+    #[doc(alias = "on")]
+    pub fn on_startup<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output: ViewOutcome> + Send + 'static,
+    {
+        self.on_startup.push(boxed(hook));
+        self
+    }
+
+    /// Awaits this when the server has ended, and all tasks with it; several, in their order.
+    #[must_use]
+    pub fn on_shutdown<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output: ViewOutcome> + Send + 'static,
+    {
+        self.on_shutdown.push(boxed(hook));
+        self
+    }
+
+    /// Makes it a tower service that can be cloned: to be [mounted](Self::mount), or for somebody
+    /// else's server. Routes that conflict are logged, and left out.
+    #[must_use]
+    pub fn into_service(mut self) -> BoxedService {
+        BoxedService::of(self.built().clone())
     }
 
     /// Sets the runner of background tasks.
@@ -216,113 +322,82 @@ impl App {
         let limits = self.limits.clone();
         let faults = mem::take(&mut self.faults);
         let shutdown = mem::take(&mut self.shutdown);
-        let (shared, conflicts) = self.build();
+        let on_startup = mem::take(&mut self.on_startup);
+        let on_shutdown = mem::take(&mut self.on_shutdown);
+        let (built, conflicts) = self.build();
         let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
         let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
         if !faults.is_empty() {
             return Err(Error::msg(faults.join("; ")));
         }
-        shared.runner.adopt_current();
-        server::serve_app(listener, shared, &limits, shutdown).await
+        built.shared.runner.adopt_current();
+        run_all(on_startup).await?;
+        let served = server::serve_app(listener, built, &limits, shutdown).await;
+        // In each case: what was opened is to be closed.
+        let closed = run_all(on_shutdown).await;
+        served.and(closed)
     }
 
-    fn build(self) -> (Arc<Shared>, Vec<crate::routing::Conflict>) {
+    fn build(self) -> (Built, Vec<Conflict>) {
         let (router, conflicts) = Router::build(self.routes);
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             router,
             state: self.state,
             runner: self.runner,
             body_limit: self.limits.body,
             detached: Detached::new(&self.limits),
+            on_error: self.on_error,
+        });
+        let innermost = Built {
+            shared: Arc::clone(&shared),
+            layered: None,
         };
-        (Arc::new(shared), conflicts)
+        let layered = (!self.layers.is_empty()).then(|| {
+            let innermost = BoxedService::of(innermost);
+            self.layers
+                .into_iter()
+                .fold(innermost, |inner, wrap| wrap(inner))
+        });
+        (Built { shared, layered }, conflicts)
     }
 
-    /// The built application; conflicts are logged, since nobody is there to be told.
-    fn shared(&mut self) -> &Arc<Shared> {
-        if self.shared.is_none() {
+    /// The built application; what is wrong is logged, since nobody is there to be told.
+    fn built(&mut self) -> &Built {
+        if self.built.is_none() {
             let this = mem::take(self);
             for fault in &this.faults {
                 tracing::error!(fault, "route ignored");
             }
-            let (shared, conflicts) = this.build();
+            let (built, conflicts) = this.build();
             for conflict in conflicts {
                 tracing::error!(%conflict, "route ignored");
             }
-            self.shared = Some(shared);
+            self.built = Some(built);
         }
-        self.shared.get_or_insert_with(|| unreachable!("set above"))
+        self.built.get_or_insert_with(|| unreachable!("set above"))
     }
 }
 
-impl Shared {
-    /// Calls the view that answers a request of our own server.
-    pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
-        let busy = peer.connection.busy(request.version());
-        let peer = Arc::clone(peer);
-        let found = if self.runner.holds_back() {
-            Found::NoRoom
-        } else {
-            self.router.find(request.method(), request.uri().path())
-        };
-        match found {
-            Found::View(route, id, params) => route.endpoint.serve(request, params, id, peer, busy),
-            other => answer(request, &other, Host::Server(peer), Some(busy)),
-        }
-    }
-
-    /// Calls the view that answers a request of somebody else's.
-    fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
-        let shared = Arc::clone(self);
-        match self.router.find(request.method(), request.uri().path()) {
-            Found::View(route, id, params) => route.endpoint.call(request, params, id, shared),
-            other => answer(request, &other, Host::Service(shared), None),
-        }
-    }
+fn boxed<Fut>(hook: impl FnOnce() -> Fut + Send + 'static) -> Hook
+where
+    Fut: Future<Output: ViewOutcome> + Send + 'static,
+{
+    Box::new(|| {
+        let running = hook();
+        Box::pin(async { running.await.into_result() })
+    })
 }
 
-/// Answers what no view answers.
-#[cold]
-fn answer<B: Arriving>(
-    request: http::Request<B>,
-    found: &Found<'_>,
-    host: Host,
-    busy: Option<Busy>,
-) -> Running {
-    let request = Request::arrived(request, Params::default(), host, busy.as_ref());
-    let answer = exchange::answer(request, RouteId::NONE, busy, |response| match found {
-        Found::WrongMethod(allow) => {
-            response.answer_http(&HttpError::new(405));
-            response.allow(allow);
-        }
-        Found::NoRoom => {
-            response
-                .answer_http(&HttpError::new(503).detail("Too much background work is waiting."));
-            response.header(RETRY_AFTER, "1");
-        }
-        Found::Nothing | Found::View(..) => response.answer_http(&HttpError::new(404)),
-    });
-    Box::pin(future::ready(answer))
+async fn run_all(hooks: Vec<Hook>) -> Result<()> {
+    for hook in hooks {
+        hook().await?;
+    }
+    Ok(())
 }
 
 fn short_name<V>() -> &'static str {
     let path = type_name::<V>();
     path.rsplit("::").next().unwrap_or(path)
-}
-
-impl Service<http::Request<Body>> for App {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = ServiceFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
-        let shared = self.shared();
-        ServiceFuture::new(shared.call(request), Arc::clone(shared))
-    }
 }
 
 impl fmt::Debug for App {

@@ -1,14 +1,21 @@
 //! What the client gets, and what is done after it has it.
 
-use std::fmt;
+#[cfg(feature = "cookie")]
+mod cookies;
+mod events;
+#[cfg(feature = "file")]
+mod file;
+
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
-    header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    header::{ALLOW, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
 };
 use http_body::Body as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::Serialize;
 
 use crate::{
@@ -18,11 +25,19 @@ use crate::{
     sent::SentBody,
 };
 
+pub use self::events::Event;
+
 // Constants, so that their bytes are checked by the compiler and not for each response.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// RFC 8187: all but letters, digits and a few marks.
+const NOT_IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
 /// Nobody can reach a response that an exchange has handed over.
@@ -150,24 +165,73 @@ impl Response {
         *self.body_mut() = body;
     }
 
-    /// Sends the client elsewhere, by a 302.
+    /// Sends the client elsewhere, by a 302; for another kind, set the status afterwards: 301 and 308
+    /// are for ever, 303 makes it a GET, 307 and 308 keep the method and the body.
     ///
     /// What is no valid header value is a fault.
+    #[doc(alias = "Redirect")]
     pub fn redirect(&mut self, location: impl AsRef<str>) {
         self.status(StatusCode::FOUND);
         self.header(LOCATION, location.as_ref());
+    }
+
+    /// Has the client save the content, under this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut res = bocadillo::Response::new();
+    /// res.bytes(vec![1, 2, 3]);
+    /// res.attachment("señal.bin");
+    /// assert_eq!(
+    ///     res.headers()["content-disposition"],
+    ///     "attachment; filename=\"se_al.bin\"; filename*=UTF-8''se%C3%B1al.bin",
+    /// );
+    /// ```
+    pub fn attachment(&mut self, file_name: &str) {
+        // For those that do not know the second form: what cannot be in the first is replaced.
+        let plain: String = file_name
+            .chars()
+            .map(|letter| match letter {
+                '"' | '\\' => '_',
+                ' '..='~' => letter,
+                _ => '_',
+            })
+            .collect();
+        let mut disposition = format!("attachment; filename=\"{plain}\"");
+        if plain != file_name {
+            let encoded = percent_encoding::utf8_percent_encode(file_name, NOT_IN_A_PARAMETER);
+            // Writing to a string cannot fail.
+            let _ = write!(disposition, "; filename*=UTF-8''{encoded}");
+        }
+        self.header(CONTENT_DISPOSITION, disposition);
     }
 
     /// Sets a header in place of all of its name.
     ///
     /// What is no valid name or value is a fault: the client gets a 500, and the log names the
     /// header.
+    pub fn header<N, V>(&mut self, name: N, value: V)
+    where
+        N: TryInto<HeaderName> + fmt::Debug + Clone,
+        V: TryInto<HeaderValue>,
+    {
+        self.with_header(name, value, |headers, name, value| {
+            headers.insert(name, value);
+        });
+    }
+
     #[allow(
         clippy::needless_pass_by_value,
         reason = "as the methods of `HeaderMap`"
     )]
-    pub fn header<N, V>(&mut self, name: N, value: V)
-    where
+    #[inline]
+    fn with_header<N, V>(
+        &mut self,
+        name: N,
+        value: V,
+        set: impl FnOnce(&mut HeaderMap, HeaderName, HeaderValue),
+    ) where
         N: TryInto<HeaderName> + fmt::Debug + Clone,
         V: TryInto<HeaderValue>,
     {
@@ -177,11 +241,24 @@ impl Response {
         };
         self.may_declare_length |= name == CONTENT_LENGTH;
         match value.try_into() {
-            Ok(value) => drop(self.inner_mut().headers_mut().insert(name, value)),
+            Ok(value) => set(self.inner_mut().headers_mut(), name, value),
             Err(_) => self.fail(format!(
                 "the value of header `{name}` is not allowed in a header"
             )),
         }
+    }
+
+    /// Adds a header beside those of its name.
+    ///
+    /// What is no valid name or value is a fault, as of [`header`](Self::header).
+    pub fn append_header<N, V>(&mut self, name: N, value: V)
+    where
+        N: TryInto<HeaderName> + fmt::Debug + Clone,
+        V: TryInto<HeaderValue>,
+    {
+        self.with_header(name, value, |headers, name, value| {
+            headers.append(name, value);
+        });
     }
 
     /// Returns the headers that were set.
@@ -242,6 +319,12 @@ impl Response {
 
     pub(crate) fn allow(&mut self, methods: &str) {
         self.header(ALLOW, methods);
+    }
+
+    /// The answer to `OPTIONS` where no view gives one.
+    pub(crate) fn answer_options(&mut self, methods: &str) {
+        self.status(StatusCode::NO_CONTENT);
+        self.allow(methods);
     }
 
     #[inline]

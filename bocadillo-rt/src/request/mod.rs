@@ -1,6 +1,20 @@
 //! What the client asks.
 
-use std::{any::type_name, fmt, net::SocketAddr};
+mod content_type;
+#[cfg(feature = "cookie")]
+mod cookies;
+mod form;
+#[cfg(feature = "multipart")]
+mod multipart;
+mod query;
+mod stream;
+
+use std::{
+    any::type_name,
+    fmt, mem,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
@@ -13,10 +27,15 @@ use crate::{
     detach,
     error::{Error, HttpError, Result},
     exchange::Arriving,
+    foreign::ClientAddr,
     host::Host,
     routing::{FromParam, Params},
     sent::Busy,
 };
+
+#[cfg(feature = "multipart")]
+pub use self::multipart::{Field, Multipart};
+pub use self::stream::BodyStream;
 
 /// A request, as a view reads it.
 ///
@@ -43,7 +62,9 @@ use crate::{
 pub struct Request {
     /// Split: to map the body of a whole one moves it twice.
     head: http::request::Parts,
-    body: Body,
+    /// Never locked, only to be `Sync`: a view may hold what it has read of the request over an
+    /// `await`.
+    body: Mutex<Body>,
     params: Params,
     host: Host,
 }
@@ -68,10 +89,25 @@ impl Request {
     pub(crate) fn new(head: http::request::Parts, body: Body, params: Params, host: Host) -> Self {
         Self {
             head,
-            body,
+            body: Mutex::new(body),
             params,
             host,
         }
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> &mut Body {
+        self.body.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body, as it is to be read once.
+    fn take_body(&mut self) -> Body {
+        let body = mem::take(self.body_mut());
+        body.as_read().cloned().map_or(body, Body::from)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.head.version == Version::HTTP_2
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -124,7 +160,11 @@ impl Request {
     /// Returns the address of the client's end of the connection, where there is one.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
-        self.host.peer()?.addr
+        match self.host.peer() {
+            Some(peer) => peer.addr,
+            // Layers around the app, or another app, are between it and the connection.
+            None => self.extensions().get::<ClientAddr>().map(|addr| addr.0),
+        }
     }
 
     /// Returns what middleware has left.
@@ -184,17 +224,17 @@ impl Request {
     ///
     /// Not cancel safe: what was read by a future that is dropped is lost.
     pub async fn body(&mut self) -> Result<Bytes> {
-        if let Some(bytes) = self.body.as_read() {
+        if let Some(bytes) = self.body_mut().as_read() {
             return Ok(bytes.clone());
         }
         let bytes = self.read_body().await?;
-        self.body = Body::read(bytes.clone());
+        *self.body_mut() = Body::read(bytes.clone());
         Ok(bytes)
     }
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if self.body.size_hint().lower() > limit as u64 {
+        if self.body_mut().size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
         // Most bodies are one frame, and need not be copied.
@@ -221,8 +261,8 @@ impl Request {
     }
 
     async fn next_data(&mut self) -> Result<Option<Bytes>> {
-        let is_http2 = self.head.version == Version::HTTP_2;
-        let body = &mut self.body;
+        let is_http2 = self.is_http2();
+        let body = self.body_mut();
         if body.is_end_stream() {
             return Ok(None);
         }
@@ -253,16 +293,18 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// As [`body`](Self::body), and a 400 with the place of the mistake if it does not parse.
+    /// As [`body`](Self::body); a 415 if its content type says that it is something else, and a 400
+    /// with the place of the mistake if it does not parse.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.expect_json()?;
         let parse =
             |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|error| malformed(&error));
-        if let Some(bytes) = self.body.as_read() {
+        if let Some(bytes) = self.body_mut().as_read() {
             return parse(bytes);
         }
         let bytes = self.read_body().await?;
         let value = parse(&bytes);
-        self.body = Body::read(bytes);
+        *self.body_mut() = Body::read(bytes);
         value
     }
 }

@@ -1,0 +1,165 @@
+//! An app as a tower service, and the services and layers within and around it.
+
+use std::{
+    convert::Infallible,
+    panic::Location,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::App;
+use crate::{
+    body::Body, boxed::BoxedService, error::BoxError, mount::Mount, respond::ServiceFuture,
+    routing::Route,
+};
+
+impl App {
+    /// Adds a tower service for every path that is `prefix` or begins with `prefix/`, for all methods.
+    ///
+    /// The service sees the path without the prefix. It registers tasks on the
+    /// [`Background`](crate::background::Background) in the extensions of its requests; another app
+    /// does so by itself, and its tasks are those of this app's runner.
+    ///
+    /// An error of the service is answered by 500, and logged; an [`HttpError`](crate::HttpError) by
+    /// its status.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, route, testing::Client};
+    ///
+    /// #[route("/orders")]
+    /// async fn orders(_req: &mut Request, res: &mut Response) {
+    ///     res.text("none");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let api = App::new().route(orders).into_service();
+    /// let client = Client::new(App::new().mount("/api", api));
+    /// assert_eq!(client.get("/api/orders").await.text(), "none");
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn mount<S, B>(mut self, prefix: &str, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let location = Location::caller();
+        let prefix: Arc<str> = format!("/{}", prefix.trim_matches('/')).into();
+        if prefix.contains('{') {
+            self.faults.push(format!(
+                "`{prefix}` at {location}: a service is mounted beneath a path without parameters"
+            ));
+            return self;
+        }
+        let service = BoxedService::new(service);
+        // The root has no prefix to be stripped.
+        let stripped: Arc<str> = prefix.trim_end_matches('/').into();
+        let paths = [
+            stripped.to_string(),
+            format!("{stripped}/"),
+            format!("{stripped}/{{rest:path}}"),
+        ];
+        for path in paths.into_iter().filter(|path| !path.is_empty()) {
+            self.routes.push(Route {
+                path: path.into(),
+                methods: Vec::new(),
+                name: "mounted service",
+                endpoint: Box::new(Mount {
+                    service: service.clone(),
+                    prefix: Arc::clone(&stripped),
+                }),
+                location,
+            });
+        }
+        self
+    }
+
+    /// Wraps the whole app, routing included, in a tower layer; the one that is added last is the
+    /// outermost, and sees a request first.
+    ///
+    /// Whatever a layer does with a response, its tasks start when what the layers have made of it was
+    /// sent. A layer that answers in the app's place, as a timeout does, drops the view's future: the
+    /// view runs on without its client, within the [limits](crate::Limits::detached).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, BoxedService, testing::Client};
+    ///
+    /// /// Adds a header to every request, for the app within.
+    /// #[derive(Clone)]
+    /// struct Tag<S>(S);
+    ///
+    /// impl<S: tower_service::Service<http::Request<bocadillo::Body>>>
+    ///     tower_service::Service<http::Request<bocadillo::Body>> for Tag<S>
+    /// {
+    ///     type Response = S::Response;
+    ///     type Error = S::Error;
+    ///     type Future = S::Future;
+    /// #   fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> { self.0.poll_ready(cx) }
+    ///
+    ///     fn call(&mut self, mut request: http::Request<bocadillo::Body>) -> S::Future {
+    ///         request.headers_mut().insert("x-tag", http::HeaderValue::from_static("seen"));
+    ///         self.0.call(request)
+    ///     }
+    /// }
+    ///
+    /// async fn index(req: &mut bocadillo::Request, res: &mut bocadillo::Response) {
+    ///     res.text(req.header("x-tag").unwrap_or_default().to_owned());
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # fn layer_fn<S>(f: impl Fn(BoxedService) -> S + Clone) -> impl tower_layer::Layer<BoxedService, Service = S> + Clone { tower_layer::layer_fn(f) }
+    /// let app = App::new().add("/", &["get"], index).layer(layer_fn(Tag));
+    /// assert_eq!(Client::new(app).get("/").await.text(), "seen");
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "middleware")]
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxedService> + Send + 'static,
+        L::Service: Service<http::Request<Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<http::Request<Body>>>::Future: Send,
+        <L::Service as Service<http::Request<Body>>>::Error: Into<BoxError>,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.layers
+            .push(Box::new(move |inner| BoxedService::new(layer.layer(inner))));
+        self
+    }
+}
+
+impl Service<http::Request<Body>> for App {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
+        self.built().call(request)
+    }
+}

@@ -1,0 +1,141 @@
+//! The built application, and what it does with a request.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    future,
+    sync::Arc,
+};
+
+use http::{Uri, header::RETRY_AFTER};
+use hyper::body::Incoming;
+
+use crate::{
+    background::Runner,
+    body::Body,
+    boxed::{BoxedService, Call, Responding},
+    detach::Detached,
+    error::HttpError,
+    exchange::{self, Arriving, Running},
+    host::{Host, Peer},
+    on_error::OnError,
+    request::Request,
+    respond::ServiceFuture,
+    routing::{Found, Params, Router},
+    sent::Busy,
+};
+
+/// The built application, shared by all requests.
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) state: State,
+    pub(crate) runner: Runner,
+    pub(crate) body_limit: usize,
+    pub(crate) detached: Detached,
+    pub(crate) on_error: OnError,
+}
+
+/// An app that can be called: with its layers, if it has any.
+#[derive(Clone)]
+pub(crate) struct Built {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) layered: Option<BoxedService>,
+}
+
+impl Built {
+    pub(super) fn call(&self, request: http::Request<Body>) -> ServiceFuture {
+        match &self.layered {
+            None => ServiceFuture::view(self.shared.call(request), Arc::clone(&self.shared)),
+            Some(layered) => ServiceFuture::layered(layered.respond(request)),
+        }
+    }
+}
+
+impl Call for Built {
+    fn call(&self, request: http::Request<Body>) -> Responding {
+        let responding = Self::call(self, request);
+        Box::pin(async move {
+            match responding.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+/// Values by their type.
+#[derive(Default)]
+pub(crate) struct State(pub(super) HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl State {
+    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
+
+impl Shared {
+    /// Calls the view that answers a request of our own server.
+    pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
+        let busy = peer.connection.busy(request.version());
+        let peer = Arc::clone(peer);
+        let found = if self.runner.holds_back() {
+            Found::NoRoom
+        } else {
+            self.router.find(request.method(), request.uri().path())
+        };
+        match found {
+            Found::View(route, id, params) => route.endpoint.serve(request, params, id, peer, busy),
+            other => answer(request, &other, Host::Server(peer), Some(busy)),
+        }
+    }
+
+    /// Calls the view that answers a request of somebody else's.
+    fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
+        let shared = Arc::clone(self);
+        match self.router.find(request.method(), request.uri().path()) {
+            Found::View(route, id, params) => route.endpoint.call(request, params, id, shared),
+            other => answer(request, &other, Host::Service(shared), None),
+        }
+    }
+}
+
+/// Answers what no view answers.
+#[cold]
+fn answer<B: Arriving>(
+    request: http::Request<B>,
+    found: &Found<'_>,
+    host: Host,
+    busy: Option<Busy>,
+) -> Running {
+    let slash = match found {
+        Found::Slash => Some(with_slash(request.uri())),
+        _ => None,
+    };
+    let request = Request::arrived(request, Params::default(), host, busy.as_ref());
+    let answer = exchange::answer(request, busy, |res| match found {
+        Found::WrongMethod(methods) => {
+            res.allow(methods);
+            Err(HttpError::new(405).into())
+        }
+        Found::Options(methods) => {
+            res.answer_options(methods);
+            Ok(())
+        }
+        Found::Slash => {
+            res.redirect(slash.unwrap_or_default());
+            Ok(())
+        }
+        Found::NoRoom => {
+            res.header(RETRY_AFTER, "1");
+            let detail = "Too much background work is waiting.";
+            Err(HttpError::new(503).detail(detail).into())
+        }
+        Found::Nothing | Found::View(..) => Err(HttpError::new(404).into()),
+    });
+    Box::pin(future::ready(answer))
+}
+
+fn with_slash(uri: &Uri) -> String {
+    let query = uri.query().map(|query| format!("?{query}"));
+    format!("{}/{}", uri.path(), query.unwrap_or_default())
+}

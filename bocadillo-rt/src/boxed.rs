@@ -1,0 +1,142 @@
+//! Any tower service behind a pointer: what an app mounts, and what its layers wrap.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, header::CONTENT_TYPE};
+use http_body::Body as HttpBody;
+use tower_service::Service;
+
+use crate::{
+    body::Body,
+    error::{BoxError, Error, Title},
+};
+
+pub(crate) type Responding = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+
+/// A tower service whose types are always the same: what a layer given to
+/// [`App::layer`](crate::App::layer) wraps.
+///
+/// An error of the service within becomes a response: that of an [`HttpError`](crate::HttpError), or
+/// a 500 and a line in the log.
+#[derive(Clone)]
+pub struct BoxedService(Arc<dyn Call>);
+
+/// Calls a service that is shared.
+pub(crate) trait Call: Send + Sync {
+    fn call(&self, request: http::Request<Body>) -> Responding;
+}
+
+impl BoxedService {
+    pub(crate) fn new<S, B>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Arc::new(Any(service)))
+    }
+
+    pub(crate) fn of(call: impl Call + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    pub(crate) fn respond(&self, request: http::Request<Body>) -> Responding {
+        self.0.call(request)
+    }
+}
+
+struct Any<S>(S);
+
+impl<S, B> Call for Any<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn call(&self, request: http::Request<Body>) -> Responding {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            // The service's own error need not be `Send`: it is boxed at once.
+            let ready = poll_fn(|cx| service.poll_ready(cx).map_err(Into::into));
+            if let Err(error) = ready.await {
+                return failed(error);
+            }
+            match service.call(request).await.map_err(Into::into) {
+                Ok(response) => response.map(Body::new),
+                Err(error) => failed(error),
+            }
+        })
+    }
+}
+
+/// What the client gets of a service's own error.
+#[cold]
+fn failed(error: BoxError) -> http::Response<Body> {
+    let error = Error::from_box(error);
+    let status = error.status();
+    let (content_type, body) = match error.as_http() {
+        Some(http) => ("application/json", http.body()),
+        None => ("text/plain", Title(status).to_string().into_bytes()),
+    };
+    if status.is_server_error() {
+        tracing::error!(%error, "service failed");
+    }
+    let mut response = http::Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+impl Service<http::Request<Body>> for BoxedService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxedFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> BoxedFuture {
+        BoxedFuture(self.0.call(request))
+    }
+}
+
+impl fmt::Debug for BoxedService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxedService").finish_non_exhaustive()
+    }
+}
+
+/// Response future of [`BoxedService`].
+pub struct BoxedFuture(Responding);
+
+impl Future for BoxedFuture {
+    type Output = Result<http::Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for BoxedFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxedFuture").finish_non_exhaustive()
+    }
+}

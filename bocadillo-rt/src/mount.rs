@@ -1,0 +1,75 @@
+//! A tower service beneath a path of an app.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{Uri, uri::PathAndQuery};
+use hyper::body::Incoming;
+
+use crate::{
+    app::Shared,
+    body::Body,
+    boxed::BoxedService,
+    exchange::Running,
+    foreign::Foreign,
+    host::Peer,
+    routing::{Endpoint, Params, RouteId},
+    sent::{Busy, SentBody},
+};
+
+/// The service, and what of the path it does not see.
+pub(crate) struct Mount {
+    pub(crate) service: BoxedService,
+    pub(crate) prefix: Arc<str>,
+}
+
+impl Mount {
+    /// The path begins with the prefix, or it would not have been found.
+    fn strip<B>(&self, request: &mut http::Request<B>) {
+        let uri = request.uri();
+        let stripped = uri.path().get(self.prefix.len()..).unwrap_or_default();
+        let slash = if stripped.starts_with('/') { "" } else { "/" };
+        let query = uri
+            .query()
+            .map_or(Cow::Borrowed(""), |query| format!("?{query}").into());
+        let path = PathAndQuery::try_from(format!("{slash}{stripped}{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = path.ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+}
+
+impl Endpoint for Mount {
+    fn serve(
+        &self,
+        mut request: http::Request<Incoming>,
+        _params: Params,
+        _route: RouteId,
+        peer: Arc<Peer>,
+        busy: Busy,
+    ) -> Running {
+        self.strip(&mut request);
+        let runner = peer.shared.runner.clone();
+        let connection = peer.connection.clone();
+        let foreign = Foreign::new(self.service.clone(), runner, connection, peer.addr);
+        let answering = foreign.begin(request, busy);
+        Box::pin(async move {
+            let response = answering.await?;
+            Ok(response.map(|body| body.map(Body::from)))
+        })
+    }
+
+    /// Its tasks are left to the door around the app.
+    fn call(
+        &self,
+        mut request: http::Request<Body>,
+        _params: Params,
+        _route: RouteId,
+        _shared: Arc<Shared>,
+    ) -> Running {
+        self.strip(&mut request);
+        let responding = self.service.respond(request);
+        Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+    }
+}

@@ -1,0 +1,192 @@
+//! Forms with files.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+
+use super::Request;
+use crate::error::{Error, HttpError, Result};
+
+impl Request {
+    /// Reads the body as a form with files, field by field as they come.
+    ///
+    /// # Errors
+    ///
+    /// A 415 if it is not `multipart/form-data` with a boundary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, testing::Client};
+    ///
+    /// async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+    ///     let mut form = req.multipart()?;
+    ///     while let Some(mut field) = form.next_field().await? {
+    ///         let file = field.file_name().unwrap_or("no file").to_owned();
+    ///         res.text(format!("{file}: {} bytes", field.bytes().await?.len()));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = Client::new(App::new().add("/upload", &["post"], upload));
+    /// let response = client
+    ///     .post("/upload")
+    ///     .header("content-type", "multipart/form-data; boundary=x")
+    ///     .body("--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\nhello\r\n--x--\r\n")
+    ///     .await;
+    /// assert_eq!(response.text(), "a.txt: 5 bytes");
+    /// # }
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
+    pub fn multipart(&mut self) -> Result<Multipart> {
+        self.expect_essence("multipart/form-data")?;
+        let content_type = self.header(CONTENT_TYPE).unwrap_or_default();
+        let boundary = multer::parse_boundary(content_type).map_err(|_| {
+            HttpError::new(415).detail("The content type `multipart/form-data` has no boundary.")
+        })?;
+        let limit = self.body_limit();
+        Ok(Multipart {
+            form: multer::Multipart::new(self.stream_of_errors(), boundary),
+            left: limit,
+            limit,
+        })
+    }
+
+    /// The parser wants an error that is one.
+    fn stream_of_errors(&mut self) -> Errors {
+        Errors(self.stream())
+    }
+}
+
+struct Errors(super::BodyStream);
+
+impl futures_core::Stream for Errors {
+    type Item = Result<Bytes, crate::error::BoxError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let next = std::pin::Pin::new(&mut self.0).poll_next(cx);
+        next.map(|chunk| chunk.map(|chunk| chunk.map_err(Into::into)))
+    }
+}
+
+/// A form with files, as it comes; made by [`Request::multipart`].
+pub struct Multipart {
+    form: multer::Multipart<'static>,
+    left: usize,
+    limit: usize,
+}
+
+impl Multipart {
+    /// Returns the next field; what was not read of the one before is skipped.
+    ///
+    /// # Errors
+    ///
+    /// A 400 with the reason if the form is malformed or was cut off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was read by a future that is dropped is lost.
+    pub async fn next_field(&mut self) -> Result<Option<Field<'_>>> {
+        let field = self.form.next_field().await.map_err(malformed)?;
+        Ok(field.map(|field| Field {
+            field,
+            left: &mut self.left,
+            limit: self.limit,
+        }))
+    }
+}
+
+impl fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Multipart").finish_non_exhaustive()
+    }
+}
+
+/// One field of a [`Multipart`] form.
+pub struct Field<'a> {
+    field: multer::Field<'static>,
+    /// How many bytes the fields that are read whole may have yet, together.
+    left: &'a mut usize,
+    limit: usize,
+}
+
+impl Field<'_> {
+    /// Returns the field's name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.field.name()
+    }
+
+    /// Returns the name of the file, as the client says; not a path to be trusted.
+    #[must_use]
+    #[doc(alias = "filename")]
+    pub fn file_name(&self) -> Option<&str> {
+        self.field.file_name()
+    }
+
+    /// Returns the content type, as the client says.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.field.content_type().map(AsRef::as_ref)
+    }
+
+    /// Returns the next chunk as it comes, for what is too large to be read whole; no limit applies.
+    ///
+    /// # Errors
+    ///
+    /// A 400 with the reason if the form is malformed or was cut off.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.field.chunk().await.map_err(malformed)
+    }
+
+    /// Reads the field whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Self::chunk), and a 413 if all fields that are read whole are together longer
+    /// than the [limit of a body](crate::Limits::body).
+    pub async fn bytes(&mut self) -> Result<Bytes> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            *self.left = self
+                .left
+                .checked_sub(chunk.len())
+                .ok_or_else(|| super::too_long(self.limit))?;
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.into())
+    }
+
+    /// Reads the field whole, as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes), and a 400 if it is not UTF-8.
+    pub async fn text(&mut self) -> Result<String> {
+        let bytes = self.bytes().await?;
+        let text = String::from_utf8(bytes.into());
+        text.map_err(|_| HttpError::new(400).detail("A field is not UTF-8.").into())
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field")
+            .field("name", &self.name())
+            .field("file_name", &self.file_name())
+            .finish_non_exhaustive()
+    }
+}
+
+fn malformed(error: multer::Error) -> Error {
+    let detail = match error {
+        multer::Error::StreamReadFailed(_) => "The body was cut off.".to_owned(),
+        error => format!("The form is malformed: {error}"),
+    };
+    HttpError::new(400).detail(detail).into()
+}

@@ -1,0 +1,55 @@
+//! Cookies that the client is to keep.
+
+use cookie::Cookie;
+use http::{HeaderValue, header::SET_COOKIE};
+
+use super::Response;
+
+impl Response {
+    /// Sends a cookie, beside those that are sent already; its value is percent-encoded.
+    ///
+    /// A pair of name and value is a cookie; [`Cookie`] has the rest. What cannot be in a header, as
+    /// a path with a line break, is a fault: the client gets a 500.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Response, cookie::{Cookie, SameSite}};
+    ///
+    /// let mut res = Response::new();
+    /// res.cookie(("theme", "dark"));
+    /// res.cookie(Cookie::build(("session", "7f")).path("/").http_only(true).same_site(SameSite::Lax));
+    /// assert_eq!(res.headers().get_all("set-cookie").iter().count(), 2);
+    /// ```
+    #[doc(alias = "set_cookie")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
+    pub fn cookie(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let cookie = cookie.into();
+        match HeaderValue::try_from(cookie.encoded().to_string()) {
+            Ok(value) => drop(self.inner_mut().headers_mut().append(SET_COOKIE, value)),
+            Err(_) => self.fail(format!(
+                "the cookie `{}` has what is not allowed in a header",
+                cookie.name()
+            )),
+        }
+    }
+
+    /// Tells the client to forget a cookie; path and domain must be those that it was sent with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Response, cookie::Cookie};
+    ///
+    /// let mut res = Response::new();
+    /// res.remove_cookie(Cookie::build("session").path("/"));
+    /// assert!(res.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    /// ```
+    #[doc(alias = "delete_cookie")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
+    pub fn remove_cookie(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let mut cookie = cookie.into();
+        cookie.make_removal();
+        self.cookie(cookie);
+    }
+}

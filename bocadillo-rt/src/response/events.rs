@@ -1,0 +1,194 @@
+//! Server-sent events.
+
+use std::{
+    fmt::{self, Write as _},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderValue, header::CACHE_CONTROL};
+use serde::Serialize;
+
+use super::Response;
+use crate::{body::Body, error::BoxError};
+
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// An event that the server sends, by [`Response::event_stream`].
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::Event;
+///
+/// let event = Event::new("shipped\ntoday").name("order").id("7");
+/// assert_eq!(event.to_string(), "event: order\nid: 7\ndata: shipped\ndata: today\n\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[doc(alias = "server_event")]
+pub struct Event {
+    name: Option<String>,
+    id: Option<String>,
+    retry: Option<Duration>,
+    data: Option<String>,
+    comment: Option<String>,
+}
+
+impl Event {
+    /// Creates an event with this text; it may have several lines.
+    #[must_use]
+    pub fn new(data: impl Into<String>) -> Self {
+        Self {
+            data: Some(data.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Creates an event with this value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the value does not become JSON.
+    pub fn json(data: &(impl Serialize + ?Sized)) -> crate::Result<Self> {
+        Ok(Self::new(serde_json::to_string(data)?))
+    }
+
+    /// Creates a comment: it keeps a quiet connection from being taken for dead.
+    #[must_use]
+    pub fn comment(text: impl Into<String>) -> Self {
+        Self {
+            comment: Some(text.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Names the kind of event.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets what a client that connects again sends as `Last-Event-ID`.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets how long a client is to wait until it connects again.
+    #[must_use]
+    pub fn retry(mut self, retry: Duration) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+}
+
+/// As it is sent. Line breaks within a name or an id, which would begin another field, are left out.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(comment) = &self.comment {
+            lines(f, "", comment)?;
+        }
+        for (field, value) in [("event", &self.name), ("id", &self.id)] {
+            if let Some(value) = value {
+                write!(f, "{field}: ")?;
+                let is_kept = |letter: &char| !['\r', '\n', '\0'].contains(letter);
+                for letter in value.chars().filter(is_kept) {
+                    f.write_char(letter)?;
+                }
+                f.write_char('\n')?;
+            }
+        }
+        if let Some(retry) = self.retry {
+            writeln!(f, "retry: {}", retry.as_millis())?;
+        }
+        if let Some(data) = &self.data {
+            lines(f, "data", data)?;
+        }
+        f.write_char('\n')
+    }
+}
+
+/// Each line of a text in a field of its own.
+fn lines(f: &mut fmt::Formatter<'_>, field: &str, text: &str) -> fmt::Result {
+    // All three kinds of line break end a field.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    for line in text.split('\n') {
+        writeln!(f, "{field}: {line}")?;
+    }
+    Ok(())
+}
+
+impl Response {
+    /// Makes a stream of events the content. It lives as long as the client does: a quiet one is not
+    /// timed out.
+    ///
+    /// If it yields an error, the response is cut off; the error is logged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Event, Request, Response, testing::Client};
+    ///
+    /// async fn events(_req: &mut Request, res: &mut Response) {
+    ///     res.event_stream(tokio_stream::iter([
+    ///         Ok::<_, std::io::Error>(Event::new("shipped").name("order")),
+    ///     ]));
+    /// }
+    ///
+    /// # mod tokio_stream {
+    /// #   pub fn iter<const N: usize>(of: [Result<bocadillo::Event, std::io::Error>; N]) -> Iter { Iter(of.into_iter().collect()) }
+    /// #   pub struct Iter(std::collections::VecDeque<Result<bocadillo::Event, std::io::Error>>);
+    /// #   impl futures_core::Stream for Iter {
+    /// #       type Item = Result<bocadillo::Event, std::io::Error>;
+    /// #       fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> { self.0.pop_front().into() }
+    /// #   }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = Client::new(App::new().add("/", &["get"], events));
+    /// assert_eq!(client.get("/").await.text(), "event: order\ndata: shipped\n\n");
+    /// # }
+    /// ```
+    pub fn event_stream<S, E>(&mut self, events: S)
+    where
+        S: Stream<Item = Result<Event, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let text = Texts(Box::pin(events));
+        self.content(EVENTS, Body::from_stream(text));
+        let headers = self.inner_mut().headers_mut();
+        headers.insert(CACHE_CONTROL, NO_CACHE);
+    }
+}
+
+/// Events as their text.
+struct Texts<S>(Pin<Box<S>>);
+
+impl<S: Stream<Item = Result<Event, E>>, E> Stream for Texts<S> {
+    type Item = Result<Bytes, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.0.as_mut().poll_next(cx);
+        next.map(|event| event.map(|event| event.map(|event| event.to_string().into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_can_be_smuggled_in() {
+        let event = Event::new("a\r\nb\rc\n").name("x\ndata: y").id("1\0\r2");
+        let text = "event: xdata: y\nid: 12\ndata: a\ndata: b\ndata: c\ndata: \n\n";
+        assert_eq!(event.to_string(), text);
+        assert_eq!(Event::comment("a\nb").to_string(), ": a\n: b\n\n");
+        let event = Event::default().retry(Duration::from_secs(2));
+        assert_eq!(event.to_string(), "retry: 2000\n\n");
+    }
+}

@@ -1,0 +1,174 @@
+//! TLS, by rustls.
+//!
+//! A [`Listener`] makes every connection of another one a TLS connection. HTTP/2 and HTTP/1.1 are
+//! offered by ALPN. That a response was sent is known as exactly as without TLS: its last byte was
+//! encrypted and accepted by the kernel.
+//!
+//! Handshakes run beside each other, and not in the way of those who are accepted: so many at a
+//! time, each for at most so long.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use bocadillo::{App, tls};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+//! let config = tls::Config::from_pem_files("cert.pem", "key.pem")?;
+//! let listener = TcpListener::bind("0.0.0.0:8443").await?;
+//! App::new().serve_with(tls::Listener::new(listener, config)).await
+//! # }
+//! ```
+
+use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+pub use tokio_rustls::rustls;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring},
+    server::TlsStream,
+};
+
+use crate::{
+    error::{Error, Result},
+    listener,
+};
+
+/// What is offered to clients, the better first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// A client has so long for its handshake: as nginx gives it for the headers of a request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So many handshakes are under way at a time; more connections wait to be accepted.
+const MAX_HANDSHAKES: usize = 512;
+
+/// Certificate and key of a server.
+#[derive(Clone)]
+pub struct Config(Arc<ServerConfig>);
+
+impl Config {
+    /// Reads a chain of certificates, the server's own first, and its private key.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with which file.
+    pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
+        let read = |path: &Path| {
+            std::fs::read(path)
+                .map_err(|error| Error::msg(format!("cannot read `{}`: {error}", path.display())))
+        };
+        Self::from_pem(read(certificates.as_ref())?, read(key.as_ref())?)
+    }
+
+    /// As [`from_pem_files`](Self::from_pem_files), of what is in the files.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with which.
+    pub fn from_pem(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self> {
+        let wrong = |what: &str, error: &dyn fmt::Display| Error::msg(format!("{what}: {error}"));
+        let chain = CertificateDer::pem_slice_iter(certificates.as_ref())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| wrong("the certificates are no PEM", &error))?;
+        if chain.is_empty() {
+            return Err(Error::msg("there is no certificate in the PEM"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.as_ref())
+            .map_err(|error| wrong("the private key is no PEM", &error))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| wrong("certificates and key do not fit", &error))?;
+        Ok(config.into())
+    }
+}
+
+/// Any configuration of rustls; without protocols of its own it gets HTTP/2 and HTTP/1.1.
+impl From<ServerConfig> for Config {
+    fn from(mut config: ServerConfig) -> Self {
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        }
+        Self(Arc::new(config))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}
+
+type Shaken<Io> = io::Result<(TlsStream<Io>, Option<SocketAddr>)>;
+
+/// Accepts TLS connections.
+pub struct Listener<L: listener::Listener> {
+    listener: L,
+    acceptor: TlsAcceptor,
+    handshakes: JoinSet<Shaken<L::Io>>,
+}
+
+impl<L: listener::Listener> Listener<L> {
+    /// Creates a listener of TLS connections within those of another.
+    pub fn new(listener: L, config: impl Into<Config>) -> Self {
+        Self {
+            listener,
+            acceptor: TlsAcceptor::from(config.into().0),
+            handshakes: JoinSet::new(),
+        }
+    }
+
+    fn shake(&mut self, io: L::Io, addr: Option<SocketAddr>) {
+        let accepting = self.acceptor.accept(io);
+        self.handshakes.spawn(async move {
+            match timeout(HANDSHAKE_TIMEOUT, accepting).await {
+                Ok(accepted) => Ok((accepted?, addr)),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        });
+    }
+}
+
+impl<L: listener::Listener> listener::Listener for Listener<L> {
+    type Io = TlsStream<L::Io>;
+
+    async fn accept(&mut self) -> Shaken<L::Io> {
+        loop {
+            let has_room = self.handshakes.len() < MAX_HANDSHAKES;
+            tokio::select! {
+                Some(shaken) = self.handshakes.join_next() => match flatten(shaken) {
+                    Ok(accepted) => return Ok(accepted),
+                    // One client's mistake is no reason to wait for the next.
+                    Err(error) => tracing::debug!(%error, "TLS handshake failed"),
+                },
+                accepted = self.listener.accept(), if has_room => {
+                    let (io, addr) = accepted?;
+                    self.shake(io, addr);
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+fn flatten<Io>(shaken: Result<Shaken<Io>, JoinError>) -> Shaken<Io> {
+    shaken.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+impl<L: listener::Listener + fmt::Debug> fmt::Debug for Listener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
