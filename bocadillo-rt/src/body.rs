@@ -1,6 +1,7 @@
 //! One type of body, in and out.
 
 use std::{
+    any::Any,
     fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -57,12 +58,19 @@ impl Body {
         Self { kind: Kind::Empty }
     }
 
-    /// Creates a body from any other.
+    /// Creates a body from any other; from one of this type, itself.
     pub fn new<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut body = Some(body);
+        if let Some(same) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>() {
+            return same.take().unwrap_or_default();
+        }
+        let Some(body) = body else {
+            return Self::empty();
+        };
         let body = body.map_err(Into::into);
         Self {
             kind: Kind::Boxed(Box::pin(body)),

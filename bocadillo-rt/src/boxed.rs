@@ -104,7 +104,12 @@ fn failed(error: BoxError) -> http::Response<Body> {
     response
 }
 
-impl Service<http::Request<Body>> for BoxedService {
+/// For requests with any body: a layer may have wrapped it.
+impl<B> Service<http::Request<B>> for BoxedService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxedFuture;
@@ -113,8 +118,8 @@ impl Service<http::Request<Body>> for BoxedService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> BoxedFuture {
-        BoxedFuture(self.0.call(request))
+    fn call(&mut self, request: http::Request<B>) -> BoxedFuture {
+        BoxedFuture(self.0.call(request.map(Body::new)))
     }
 }
 

@@ -36,10 +36,7 @@ pub async fn start(app: App) -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
     let accepted = Arc::new(AtomicU64::new(0));
-    let listener = Counting {
-        listener,
-        accepted: Arc::clone(&accepted),
-    };
+    let listener = Counting::new(listener, Arc::clone(&accepted));
     tokio::spawn(async move { app.serve_with(listener).await.expect("the app serves") });
     (addr, accepted)
 }
@@ -48,6 +45,12 @@ pub async fn start(app: App) -> (SocketAddr, Arc<AtomicU64>) {
 pub struct Counting {
     listener: TcpListener,
     accepted: Arc<AtomicU64>,
+}
+
+impl Counting {
+    pub fn new(listener: TcpListener, accepted: Arc<AtomicU64>) -> Self {
+        Self { listener, accepted }
+    }
 }
 
 impl Listener for Counting {

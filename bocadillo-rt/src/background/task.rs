@@ -182,18 +182,23 @@ fn name_of<F>() -> &'static str {
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
         name = outer;
     }
-    // By bytes: a search for a string would cost more than the rest of the registration.
+    // From the end, by bytes: a search for a string would cost more than the rest of the
+    // registration. Generic arguments are left out, whose paths would be taken for the function's.
     let bytes = name.as_bytes();
-    // Without generic arguments, whose paths would be taken for the function's.
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == b'<')
-        .unwrap_or(bytes.len());
-    let begin = bytes[..end]
-        .iter()
-        .rposition(|&byte| byte == b':')
-        .map_or(0, |at| at + 1);
-    &name[begin..end]
+    let (mut begin, mut end, mut depth) = (bytes.len(), bytes.len(), 0_usize);
+    while begin > 0 {
+        match bytes[begin - 1] {
+            b':' if depth == 0 => break,
+            b'>' if begin < 2 || bytes[begin - 2] != b'-' => depth += 1,
+            b'<' => {
+                depth = depth.saturating_sub(1);
+                end = begin - 1;
+            }
+            _ => {}
+        }
+        begin -= 1;
+    }
+    name.get(begin..end).unwrap_or(name)
 }
 
 impl fmt::Debug for Task {
@@ -300,6 +305,22 @@ mod tests {
             Task::new(async {}).info.shared.name,
             "a_block_is_named_by_the_function_around_it"
         );
+    }
+
+    #[test]
+    fn within_an_impl_it_is_named_by_the_function() {
+        trait Makes {
+            fn make() -> Task;
+        }
+        impl Makes for Vec<fn() -> u8> {
+            fn make() -> Task {
+                async fn inner<T>(_: T) {}
+                Task::new(inner(
+                    std::collections::HashMap::<u8, fn() -> Vec<u8>>::new(),
+                ))
+            }
+        }
+        assert_eq!(<Vec<fn() -> u8>>::make().info.shared.name, "inner");
     }
 
     #[test]

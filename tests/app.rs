@@ -1,0 +1,555 @@
+//! What an app is made of: routes, groups, mounts, layers, handlers of errors, and its ends.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bocadillo::{
+    App, Body, HttpError, Request, Response, Runner, background,
+    background::{Report, State},
+    route,
+    sent::Delivery,
+    testing::Client,
+};
+use http::Method;
+use support::{Http1, http2, http2_request, soon, start};
+use tokio::sync::{mpsc, oneshot};
+use tower_http::{
+    compression::CompressionLayer, cors::CorsLayer, limit::RequestBodyLimitLayer,
+    timeout::TimeoutLayer, trace::TraceLayer,
+};
+
+async fn hello(_req: &mut Request, res: &mut Response) {
+    res.text("hello");
+}
+
+async fn path(req: &mut Request, res: &mut Response) {
+    res.text(req.path().to_owned());
+}
+
+#[tokio::test]
+async fn options_and_methods() {
+    async fn own(_req: &mut Request, res: &mut Response) {
+        res.text("own options");
+    }
+    let app = App::new()
+        .add("/get", &["get"], hello)
+        .add("/post", &["post"], hello)
+        .add("/own", &["options"], own)
+        .add("/all", &["*"], hello)
+        .add("/all", &["put"], own);
+    let client = Client::new(app);
+    for (path, allow) in [("/get", "GET, HEAD, OPTIONS"), ("/post", "POST, OPTIONS")] {
+        let response = client.request(Method::OPTIONS, path).await;
+        assert_eq!(response.status(), 204, "{path}");
+        assert_eq!(response.headers()["allow"], allow);
+        let response = client.request(Method::DELETE, path).await;
+        assert_eq!(response.status(), 405, "{path}");
+        assert_eq!(response.headers()["allow"], allow);
+    }
+    assert_eq!(
+        client.request(Method::OPTIONS, "/own").await.text(),
+        "own options"
+    );
+    assert_eq!(client.request(Method::HEAD, "/get").await.status(), 200);
+    for method in [
+        Method::GET,
+        Method::POST,
+        Method::OPTIONS,
+        Method::from_bytes(b"BREW").expect("one"),
+    ] {
+        assert_eq!(client.request(method, "/all").await.text(), "hello");
+    }
+    assert_eq!(
+        client.request(Method::PUT, "/all").await.text(),
+        "own options"
+    );
+    assert_eq!(client.request(Method::OPTIONS, "/none").await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_missing_slash_is_redirected_and_never_elsewhere() {
+    let app = App::new()
+        .add("/orders/", &["get"], hello)
+        .add("/of/{name}/", &["get"], hello)
+        .add("/{rest:path}", &["put"], hello);
+    let client = Client::new(app);
+    for (from, to) in [("/of/me", "/of/me/"), ("/of/me?a=b", "/of/me/?a=b")] {
+        let response = client.get(from).await;
+        // The path that matches the rest is for another method: it is there all the same.
+        assert_eq!(response.status(), 405, "{from} {to}");
+    }
+    let app = App::new()
+        .add("/orders/", &["get"], hello)
+        .add("/of/{name}/", &["get"], hello);
+    let client = Client::new(app);
+    for (from, to) in [
+        ("/orders", "/orders/"),
+        ("/of/me?a=b", "/of/me/?a=b"),
+        ("/of/%2F%2Fevil", "/of/%2F%2Fevil/"),
+    ] {
+        let response = client.get(from).await;
+        assert_eq!(response.status(), 302, "{from}");
+        assert_eq!(response.headers()["location"], to);
+    }
+    // What begins with two slashes would be another host.
+    let app = App::new()
+        .add("/{a}/{b}/", &["get"], hello)
+        .add("//{evil}/", &["get"], hello);
+    assert_eq!(Client::new(app).get("//evil.example").await.status(), 404);
+}
+
+#[tokio::test]
+async fn groups_have_a_prefix() {
+    let app = App::new().add("/", &["get"], hello).group("v1/", |v1| {
+        v1.add("/path", &["get"], path)
+            .group("/deep", |deep| deep.add("{name}", &["get"], path))
+    });
+    let client = Client::new(app);
+    assert_eq!(client.get("/").await.text(), "hello");
+    assert_eq!(client.get("/v1/path").await.text(), "/v1/path");
+    assert_eq!(client.get("/v1/deep/x").await.text(), "/v1/deep/x");
+    assert_eq!(client.get("/path").await.status(), 404);
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_an_error_that_says_where() {
+    let listener = || tokio::net::TcpListener::bind("127.0.0.1:0");
+    for (app, words) in [
+        (
+            App::new().add("/", &["no method"], hello),
+            "`no method` at tests/app.rs:",
+        ),
+        (App::new().add("/", &[], hello), "has no method"),
+        (
+            App::new().add("/", &["*"], hello).add("/", &["*"], path),
+            "registered twice",
+        ),
+        (
+            App::new().mount("/{a}", App::new().into_service()),
+            "without parameters",
+        ),
+        (
+            App::new()
+                .mount("/a", App::new().into_service())
+                .mount("/a/", App::new().into_service()),
+            "registered twice",
+        ),
+    ] {
+        let listener = listener().await.expect("a port");
+        let served = soon("the error", app.serve_with(listener)).await;
+        let error = served.expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(error.contains("tests/app.rs:"), "{error}");
+    }
+}
+
+/// Answers with the path that it sees, and registers a task.
+#[derive(Clone)]
+struct Mounted;
+
+impl tower_service::Service<http::Request<Body>> for Mounted {
+    type Response = http::Response<Body>;
+    type Error = HttpError;
+    type Future = std::future::Ready<Result<Self::Response, HttpError>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if let Some(res) = request.extensions().get::<background::Background>() {
+            async fn of_a_service() {}
+            res.background(of_a_service());
+        }
+        std::future::ready(match request.uri().path() {
+            "/teapot" => Err(HttpError::new(418)),
+            path => Ok(http::Response::new(Body::from(path.to_owned()))),
+        })
+    }
+}
+
+#[derive(Clone, Default)]
+struct Reports(Arc<Mutex<Vec<Report>>>);
+
+impl Reports {
+    fn runner(&self) -> Runner {
+        let kept = Arc::clone(&self.0);
+        Runner::current()
+            .on_report(move |report| kept.lock().expect("no panic").push(report.clone()))
+    }
+
+    /// Waits for one more.
+    async fn next(&self) -> Report {
+        soon("a report", async {
+            loop {
+                if let Some(report) = self.0.lock().expect("no panic").pop() {
+                    return report;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn services_are_mounted_beneath_a_prefix() {
+    #[route("/view/{id}")]
+    async fn view(req: &mut Request, res: &mut Response, id: u32) {
+        res.text(format!("{} {id} {}", req.path(), req.client().is_some()));
+        #[background]
+        async fn of_an_app() {}
+    }
+    let reports = Reports::default();
+    let app = App::new()
+        .add("/own", &["get"], path)
+        .mount("/svc", Mounted)
+        .mount("app", App::new().route(view).into_service())
+        .background(reports.runner());
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    assert_eq!(client.request("GET", "/own").await.body, "/own");
+    for (path, seen) in [
+        ("/svc", "/"),
+        ("/svc/", "/"),
+        ("/svc/a/b?c=d", "/a/b"),
+        ("/svc/%2e%2e/x", "/%2e%2e/x"),
+    ] {
+        assert_eq!(client.request("DELETE", path).await.body, seen, "{path}");
+        let report = reports.next().await;
+        assert_eq!(report.name, "of_a_service");
+        assert_eq!(report.delivery, Some(Delivery::Sent));
+    }
+    assert_eq!(client.request("GET", "/svc/teapot").await.status(), 418);
+    reports.next().await;
+    assert_eq!(client.request("GET", "/svcx").await.status(), 404);
+    assert_eq!(
+        client.request("GET", "/app/view/7").await.body,
+        "/view/7 7 true"
+    );
+    let report = reports.next().await;
+    assert_eq!(
+        (&*report.name, report.delivery),
+        ("of_an_app", Some(Delivery::Sent))
+    );
+    assert_eq!(report.route.as_deref(), Some("/view/{id}"));
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/app/view/7").await;
+    assert_eq!(
+        soon("a response", response).await.expect("one").status(),
+        200
+    );
+    assert_eq!(reports.next().await.delivery, Some(Delivery::Sent));
+    // In a test the tasks of what is mounted are those of the response.
+    let client = Client::new(App::new().mount("/svc", Mounted));
+    assert_eq!(
+        client.get("/svc/x").await.tasks().await[0].name,
+        "of_a_service"
+    );
+}
+
+fn layered(reports: &Reports) -> App {
+    async fn large(_req: &mut Request, res: &mut Response) {
+        res.text("0123456789".repeat(100_000));
+        #[background]
+        async fn after_large() {}
+    }
+    async fn slow(_req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        res.text("late");
+        #[background]
+        async fn after_slow() {}
+        Ok(())
+    }
+    async fn reads(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        #[background(when = "success")]
+        async fn after_reads() {}
+        let length = req.body().await?.len();
+        res.text(length.to_string());
+        Ok(())
+    }
+    App::new()
+        .add("/large", &["get"], large)
+        .add("/slow", &["get"], slow)
+        .add("/reads", &["post"], reads)
+        .background(reports.runner())
+        .layer(RequestBodyLimitLayer::new(1000))
+        .layer(CompressionLayer::new())
+        .layer(TimeoutLayer::with_status_code(
+            http::StatusCode::GATEWAY_TIMEOUT,
+            Duration::from_millis(100),
+        ))
+        .layer(CorsLayer::permissive())
+        .layer(TraceLayer::new_for_http())
+}
+
+#[tokio::test]
+async fn layers_keep_the_promises() {
+    let reports = Reports::default();
+    let (addr, accepted) = start(layered(&reports)).await;
+    let mut client = Http1::connect(addr).await;
+
+    // Compressed: it is sent when the compressed bytes are.
+    client.send("GET /large HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\norigin: http://b\r\nconnection: close\r\n\r\n").await;
+    let bytes = client.rest().await;
+    let end = support::find(&bytes, b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("access-control-allow-origin: *"), "{head}");
+    assert!(bytes.len() < 100_000, "it is not compressed");
+    let report = reports.next().await;
+    assert_eq!(
+        (&*report.name, report.delivery),
+        ("after_large", Some(Delivery::Sent))
+    );
+    assert_eq!(report.route.as_deref(), Some("/large"));
+    assert_eq!(report.status.map(|status| status.as_u16()), Some(200));
+    assert_eq!(
+        accepted.load(std::sync::atomic::Ordering::SeqCst) as usize,
+        bytes.len()
+    );
+
+    // A layer that answers first: the view runs on without its client.
+    let mut client = Http1::connect(addr).await;
+    assert_eq!(client.request("GET", "/slow").await.status(), 504);
+    let report = reports.next().await;
+    assert_eq!(
+        (&*report.name, report.outcome),
+        ("after_slow", State::Completed)
+    );
+    assert!(
+        matches!(report.delivery, Some(Delivery::Aborted { .. })),
+        "{report:?}"
+    );
+
+    // What a layer refuses to read is an error of the view's.
+    client
+        .send("POST /reads HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
+        .await;
+    assert_eq!(client.reply(false).await.body, "5");
+    assert_eq!(reports.next().await.outcome, State::Completed);
+    let long = "x".repeat(1001);
+    client.send(&format!("POST /reads HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{long}\r\n0\r\n\r\n")).await;
+    assert!(client.reply(false).await.status() >= 400);
+    assert_eq!(reports.next().await.outcome, State::Skipped);
+
+    // Preflight: the app is not asked.
+    client.send("OPTIONS /large HTTP/1.1\r\nhost: a\r\norigin: http://b\r\naccess-control-request-method: GET\r\n\r\n").await;
+    let preflight = client.reply(false).await;
+    assert!(
+        preflight.has("access-control-allow-methods: *"),
+        "{preflight:?}"
+    );
+
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/large").await;
+    let mut body = soon("a response", response).await.expect("one").into_body();
+    let mut length = 0;
+    while let Some(data) = soon("the body", body.data()).await {
+        let data = data.expect("it is whole");
+        length += data.len();
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    assert_eq!(length, 1_000_000);
+    let report = reports.next().await;
+    assert_eq!(
+        (&*report.name, report.delivery),
+        ("after_large", Some(Delivery::Sent))
+    );
+}
+
+#[tokio::test]
+async fn the_last_layer_is_the_outermost() {
+    #[derive(Clone)]
+    struct Tag<S>(S, &'static str);
+
+    impl<S> tower_service::Service<http::Request<Body>> for Tag<S>
+    where
+        S: tower_service::Service<http::Request<Body>, Error = Infallible>,
+    {
+        type Response = S::Response;
+        type Error = Infallible;
+        type Future = S::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, mut request: http::Request<Body>) -> S::Future {
+            let value = http::HeaderValue::from_static(self.1);
+            request.headers_mut().append("x-tag", value);
+            self.0.call(request)
+        }
+    }
+    async fn tags(req: &mut Request, res: &mut Response) {
+        let tags = req.headers().get_all("x-tag").iter();
+        let tags: Vec<_> = tags.map(|tag| tag.to_str().expect("text")).collect();
+        res.text(tags.join(" "));
+    }
+    let app = App::new()
+        .layer(tower_layer::layer_fn(|inner| Tag(inner, "inner")))
+        .add("/", &["get"], tags)
+        .layer(tower_layer::layer_fn(|inner| Tag(inner, "outer")));
+    let client = Client::new(app);
+    assert_eq!(client.get("/").await.text(), "outer inner");
+    // A path that is not there goes through them too, and the app can be mounted with them.
+    assert_eq!(client.get("/none").await.status(), 404);
+}
+
+#[derive(Debug)]
+struct OutOfStock(u32);
+
+impl std::fmt::Display for OutOfStock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "only {} left", self.0)
+    }
+}
+
+impl std::error::Error for OutOfStock {}
+
+#[tokio::test]
+async fn errors_are_answered_by_their_type() {
+    async fn order(_req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.header("x-kept", "yes");
+        #[background]
+        async fn all_the_same() {}
+        Err(OutOfStock(3))?;
+        Ok(())
+    }
+    async fn other(_req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        Err(std::fmt::Error)?;
+        Ok(())
+    }
+    let app = App::new()
+        .add("/order", &["post"], order)
+        .add("/other", &["get"], other)
+        .on_error(|req: &Request, res: &mut Response, error: &OutOfStock| {
+            assert_ne!(error.0, 0, "a handler may panic");
+            res.status(409);
+            res.text(format!("{}: {error}", req.path()));
+        })
+        .on_error(|_req: &Request, _res: &mut Response, _error: &std::fmt::Error| panic!("within"))
+        .on_error(|_req: &Request, res: &mut Response, error: &HttpError| {
+            res.status(error.status());
+            res.html("<h1>Sorry</h1>");
+        });
+    let client = Client::new(app);
+    let response = client.post("/order").await;
+    assert_eq!(
+        (response.status().as_u16(), response.text()),
+        (409, "/order: only 3 left")
+    );
+    assert_eq!(response.headers()["x-kept"], "yes");
+    assert_eq!(response.tasks().await.len(), 1);
+    let panicked = client.get("/other").await;
+    assert_eq!(
+        (panicked.status().as_u16(), panicked.text()),
+        (500, "500 Internal Server Error")
+    );
+    assert_eq!(client.get("/none").await.text(), "<h1>Sorry</h1>");
+    let wrong = client.get("/order").await;
+    assert_eq!(
+        (wrong.status().as_u16(), wrong.text()),
+        (405, "<h1>Sorry</h1>")
+    );
+    assert_eq!(wrong.headers()["allow"], "POST, OPTIONS");
+}
+
+#[tokio::test]
+async fn functions_before_and_after_everything() {
+    let (say, mut said) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let hook = |word: &'static str| {
+        let say = say.clone();
+        move || async move { say.send(word).expect("somebody listens") }
+    };
+    let in_task = say.clone();
+    let app = App::new()
+        .state(in_task)
+        .add(
+            "/",
+            &["get"],
+            async |req: &mut Request, res: &mut Response| {
+                let say = req
+                    .state::<mpsc::UnboundedSender<&'static str>>()
+                    .expect("set")
+                    .clone();
+                res.background(async move { say.send("task").expect("somebody listens") });
+            },
+        )
+        .on_startup(hook("first"))
+        .on_startup(hook("second"))
+        .on_shutdown(hook("last"))
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let served = tokio::spawn(app.serve_with(listener));
+    assert_eq!(
+        Http1::connect(addr)
+            .await
+            .request("GET", "/")
+            .await
+            .status(),
+        200
+    );
+    stop.send(()).expect("the app waits");
+    soon("the end", served)
+        .await
+        .expect("no panic")
+        .expect("a clean end");
+    let mut all = Vec::new();
+    while let Ok(word) = said.try_recv() {
+        all.push(word);
+    }
+    assert_eq!(all, ["first", "second", "task", "last"]);
+
+    let app = App::new().on_startup(|| async { Err::<(), _>(OutOfStock(0)) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let error = soon("the error", app.serve_with(listener))
+        .await
+        .expect_err("it fails");
+    assert_eq!(error.to_string(), "only 0 left");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_is_served() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("socket-{}", std::process::id()));
+    let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+    let reports = Reports::default();
+    async fn view(req: &mut Request, res: &mut Response) {
+        res.text(format!("{:?}", req.client()));
+        res.background(async {});
+    }
+    let app = App::new()
+        .add("/", &["get"], view)
+        .background(reports.runner());
+    tokio::spawn(app.serve_with(listener));
+    let mut stream = tokio::net::UnixStream::connect(&path)
+        .await
+        .expect("it accepts");
+    stream
+        .write_all(b"GET / HTTP/1.0\r\n\r\n")
+        .await
+        .expect("it reads");
+    let mut text = String::new();
+    soon("the response", stream.read_to_string(&mut text))
+        .await
+        .expect("text");
+    assert!(text.ends_with("None"), "{text}");
+    assert_eq!(reports.next().await.delivery, Some(Delivery::Sent));
+    std::fs::remove_file(&path).expect("it is there");
+}
