@@ -64,7 +64,7 @@
 //! | `multipart` | | `multer`: forms with files, `Request::multipart` | 1.85 |
 //! | `tls` | | `rustls`, `tokio-rustls`, `ring`: the module `tls` | 1.85 |
 //! | `full` | | all of these | 1.85 |
-//! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](background#metrics) | 1.85 |
+//! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](mod@background#metrics) | 1.85 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -117,3 +117,7 @@ macro_rules! background_belongs_inside_a_function {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/background-tasks.md")]
+struct BackgroundTasks;

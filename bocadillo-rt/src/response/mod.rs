@@ -148,7 +148,8 @@ impl Response {
         self.content(OCTETS, bytes.into().into());
     }
 
-    /// Makes a stream of chunks (bytes, vectors, strings) the content.
+    /// Makes a stream of chunks (bytes, vectors, strings) the content; as text, unless the header
+    /// `content-type` is set afterwards.
     ///
     /// If it yields an error, the response is cut off; the error is logged.
     pub fn stream<S, T, E>(&mut self, stream: S)
@@ -157,7 +158,7 @@ impl Response {
         T: Into<Bytes>,
         E: Into<BoxError>,
     {
-        self.content(OCTETS, Body::from_stream(stream));
+        self.content(TEXT, Body::from_stream(stream));
     }
 
     /// Makes any body the content; its content type is yours to set.
