@@ -2,12 +2,15 @@
 //!
 //! What the originals answered is in `recorded.json` beside each; `tests/porting/record` writes it,
 //! and `./test --all` compares it where Python is installed.
-#![cfg(all(feature = "cookie", feature = "multipart"))]
+#![cfg(all(feature = "cookie", feature = "file", feature = "multipart"))]
 
 #[path = "guide/ports.rs"]
 mod guide;
 #[path = "others/ports.rs"]
 mod others;
+#[path = "../../examples/todo/main.rs"]
+#[allow(dead_code, reason = "its `main`")]
+mod todo;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -156,6 +159,14 @@ fn is_alike(expected: &Answer, answered: &Answer) -> bool {
 async fn the_guide_answers_alike() {
     let ran = guide::Ran::default();
     compare("tests/porting/guide", guide::app(ran.clone()), &ran).await;
+}
+
+#[tokio::test]
+async fn the_to_do_service_answers_alike() {
+    let ran = guide::Ran::default();
+    let said = ran.clone();
+    let notifier = todo::Notifier(std::sync::Arc::new(move |what| said.push(what)));
+    compare("examples/todo", todo::app(notifier), &ran).await;
 }
 
 /// As the originals do, which were run by hand: Starlette 1.10, FastAPI 0.165.
