@@ -3,7 +3,7 @@
 //! Run with `cargo run --example orders`, and try
 //!
 //! ```text
-//! curl -i -X POST http://127.0.0.1:8000/orders -d '{"email": "ada@example.net"}'
+//! curl -i http://127.0.0.1:8000/orders -H 'content-type: application/json' -d '{"email": "ada@example.net"}' # 201, log: confirmation sent
 //! ```
 
 use bocadillo::{App, Request, Response, route};
