@@ -14,7 +14,6 @@ fn clone<T: Clone>() {}
 #[test]
 fn sent_to_other_threads() {
     send::<App>();
-    send::<Body>();
     send::<Response>();
     send::<Task>();
     send::<SentBody<Body>>();
@@ -23,6 +22,7 @@ fn sent_to_other_threads() {
     send_sync::<Error>();
     send_sync::<HttpError>();
     send_sync::<Limits>();
+    send_sync::<Body>();
     send_sync::<Request>();
     send_sync::<Runner>();
     send_sync::<Background>();

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     fmt, mem,
     pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -40,8 +41,26 @@ enum Kind {
         /// Keeps the connection of an upload from being idle, whoever reads it.
         _busy: Busy,
     },
-    Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
-    Handed(Box<Handed>),
+    Boxed(Shareable<Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>>),
+    Handed(Box<Shareable<Handed>>),
+}
+
+/// What is `Sync` although its content is not: a view may hold what it has read of a request over an
+/// `await`. There is only one at a time who looks, so nobody ever waits.
+struct Shareable<T>(Mutex<T>);
+
+impl<T> Shareable<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    fn look(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The body of a response that goes to a server that is not ours. Its tasks start when it is
@@ -73,7 +92,7 @@ impl Body {
         };
         let body = body.map_err(Into::into);
         Self {
-            kind: Kind::Boxed(Box::pin(body)),
+            kind: Kind::Boxed(Shareable::new(Box::pin(body))),
         }
     }
 
@@ -86,7 +105,7 @@ impl Body {
     {
         let stream = Box::pin(Streamed(Box::pin(stream)));
         Self {
-            kind: Kind::Boxed(stream),
+            kind: Kind::Boxed(Shareable::new(stream)),
         }
     }
 
@@ -119,10 +138,10 @@ impl Body {
 
     /// Keeps tasks until the body was handed to a transport.
     pub(crate) fn keep(&mut self, tasks: Waiting) {
-        self.kind = Kind::Handed(Box::new(Handed {
+        self.kind = Kind::Handed(Box::new(Shareable::new(Handed {
             body: mem::take(self),
             tasks: Some(tasks),
-        }));
+        })));
     }
 
     /// Whether a request's end was really seen, which hyper does not tell from an early reset of an
@@ -160,8 +179,7 @@ impl HttpBody for Body {
             Kind::Empty | Kind::Read(_) => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Incoming { body, .. } => body.is_end_stream(),
-            Kind::Boxed(body) => body.is_end_stream(),
-            Kind::Handed(handed) => handed.body.is_end_stream(),
+            Kind::Boxed(_) | Kind::Handed(_) => self.kind.is_end_stream(),
         }
     }
 
@@ -171,14 +189,33 @@ impl HttpBody for Body {
             Kind::Empty | Kind::Read(_) => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming { body, .. } => body.size_hint(),
-            Kind::Boxed(body) => body.size_hint(),
-            Kind::Handed(handed) => handed.body.size_hint(),
+            Kind::Boxed(_) | Kind::Handed(_) => self.kind.size_hint(),
         }
     }
 }
 
+/// Those that are more than bytes: apart, so that the others are inlined.
 impl Kind {
-    /// Those that are more than bytes.
+    #[cold]
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Boxed(body) => body.look().is_end_stream(),
+            Self::Handed(handed) => handed.look().body.is_end_stream(),
+            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Incoming { .. } => true,
+        }
+    }
+
+    #[cold]
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Boxed(body) => body.look().size_hint(),
+            Self::Handed(handed) => handed.look().body.size_hint(),
+            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Incoming { .. } => {
+                SizeHint::default()
+            }
+        }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Empty | Self::Full(_) | Self::Read(_) => Poll::Ready(None),
@@ -186,8 +223,8 @@ impl Kind {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Self::Boxed(body) => body.as_mut().poll_frame(cx),
-            Self::Handed(handed) => Pin::new(&mut handed.body).poll_frame(cx),
+            Self::Boxed(body) => body.get_mut().as_mut().poll_frame(cx),
+            Self::Handed(handed) => Pin::new(&mut handed.get_mut().body).poll_frame(cx),
         }
     }
 }
@@ -225,7 +262,7 @@ impl fmt::Debug for Body {
             Kind::Full(_) | Kind::Read(_) => "Full",
             Kind::Incoming { .. } => "Incoming",
             Kind::Boxed(_) => "Boxed",
-            Kind::Handed(handed) => return handed.body.fmt(f),
+            Kind::Handed(handed) => return handed.look().body.fmt(f),
         };
         f.debug_tuple("Body")
             .field(&format_args!("{kind}"))

@@ -16,7 +16,9 @@ use tower_service::Service;
 use crate::{
     background::{About, Background, Runner},
     body::Body,
-    exchange::is_failure,
+    boxed::BoxedService,
+    exchange::{Running, is_failure},
+    host::Peer,
     sent::{Busy, Connection, Delivery, SentBody},
 };
 
@@ -164,6 +166,23 @@ fn held_back<B>() -> http::Response<OrEmpty<B>> {
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
+}
+
+/// Calls a service of an app's: one that is mounted, or the app's own layers.
+#[cold]
+pub(crate) fn serve(
+    service: &BoxedService,
+    request: http::Request<Incoming>,
+    peer: &Peer,
+    busy: Busy,
+) -> Running {
+    let runner = peer.shared.runner.clone();
+    let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
+    let answering = foreign.begin(request, busy);
+    Box::pin(async move {
+        let response = answering.await?;
+        Ok(response.map(|body| body.map(Body::from)))
+    })
 }
 
 /// What is known of the request, apart from the service.

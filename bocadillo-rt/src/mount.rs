@@ -1,4 +1,4 @@
-//! A tower service beneath a path of an app.
+//! A tower service beneath a path of an app, or around the app.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     body::Body,
     boxed::BoxedService,
     exchange::Running,
-    foreign::Foreign,
+    foreign,
     host::Peer,
     routing::{Endpoint, Params, RouteId},
     sent::{Busy, SentBody},
@@ -40,6 +40,34 @@ impl Mount {
     }
 }
 
+/// An app beneath its layers: they come before its routes.
+#[derive(Clone)]
+pub(crate) struct Layered(pub(crate) BoxedService);
+
+impl Endpoint for Layered {
+    fn serve(
+        &self,
+        request: http::Request<Incoming>,
+        _params: Params,
+        _route: RouteId,
+        peer: Arc<Peer>,
+        busy: Busy,
+    ) -> Running {
+        foreign::serve(&self.0, request, &peer, busy)
+    }
+
+    fn call(
+        &self,
+        request: http::Request<Body>,
+        _params: Params,
+        _route: RouteId,
+        _shared: Arc<Shared>,
+    ) -> Running {
+        let responding = self.0.respond(request);
+        Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+    }
+}
+
 impl Endpoint for Mount {
     fn serve(
         &self,
@@ -50,14 +78,7 @@ impl Endpoint for Mount {
         busy: Busy,
     ) -> Running {
         self.strip(&mut request);
-        let runner = peer.shared.runner.clone();
-        let connection = peer.connection.clone();
-        let foreign = Foreign::new(self.service.clone(), runner, connection, peer.addr);
-        let answering = foreign.begin(request, busy);
-        Box::pin(async move {
-            let response = answering.await?;
-            Ok(response.map(|body| body.map(Body::from)))
-        })
+        foreign::serve(&self.service, request, &peer, busy)
     }
 
     /// Its tasks are left to the door around the app.

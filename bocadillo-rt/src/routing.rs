@@ -10,6 +10,7 @@ use crate::{
     body::Body,
     exchange::{self, Running},
     host::{Host, Peer},
+    mount::Layered,
     request::Request,
     route_fn::Runs,
     sent::Busy,
@@ -109,6 +110,8 @@ pub(crate) struct Router {
 /// What was found for a request.
 pub(crate) enum Found<'a> {
     View(&'a Route, RouteId, Params),
+    /// The app's layers, which look for a view themselves.
+    Layers(&'a Layered),
     /// The path exists, for these methods.
     WrongMethod(&'a str),
     /// The client asks for which methods the path exists.
@@ -231,6 +234,8 @@ impl Router {
         self.routes.get(id.0)
     }
 
+    // It has two callers, of which a request takes one.
+    #[inline(always)]
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
         let (views, params) = match self.exact_place(path) {
             Ok(at) => (&self.views[self.exact[at].1], Params::default()),
@@ -263,16 +268,24 @@ impl Router {
 }
 
 impl Views {
+    #[inline]
     fn route(&self, method: &Method) -> Option<usize> {
-        let find = |method: &Method| self.by_method.iter().find(|(known, _)| known == method);
-        let found = find(method);
+        self.find(method).or_else(|| self.fall_back(method))
+    }
+
+    #[inline]
+    fn find(&self, method: &Method) -> Option<usize> {
+        let mut all = self.by_method.iter();
+        all.find_map(|(known, index)| (known == method).then_some(*index))
+    }
+
+    #[cold]
+    fn fall_back(&self, method: &Method) -> Option<usize> {
         // HEAD is a GET without its content.
-        let found = found.or_else(|| {
-            (method == Method::HEAD)
-                .then(|| find(&Method::GET))
-                .flatten()
-        });
-        found.map(|(_, index)| *index).or(self.any)
+        let get = (method == Method::HEAD)
+            .then(|| self.find(&Method::GET))
+            .flatten();
+        get.or(self.any)
     }
 }
 

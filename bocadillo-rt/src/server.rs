@@ -22,6 +22,7 @@ use crate::{
     limits::Limits,
     listener::Listener,
     log,
+    mount::Layered,
     respond::Respond,
     sent::{Connection, SentBody, Streams, TrackedIo, Watch},
     shutdown::{Ending, Shutdown},
@@ -160,26 +161,27 @@ pub(crate) async fn serve_app(
         runner: &shared.runner,
         detached: Some(&shared.detached),
     };
-    if let Some(layered) = layered {
-        let runner = &shared.runner;
-        let serve =
-            |connection, addr| Foreign::new(layered.clone(), runner.clone(), connection, addr);
-        return server.run(listener, shutdown, serve).await;
-    }
-    let serve = |connection, addr| {
-        AppService(Arc::new(Peer {
+    let serve = |connection, addr| AppService {
+        peer: Arc::new(Peer {
             connection,
             addr,
             runtime: runtime.clone(),
             detached: Count::default(),
             shared: Arc::clone(&shared),
-        }))
+        }),
+        layered: layered.clone().map(Layered),
     };
     server.run(listener, shutdown, serve).await
 }
 
 /// An app, for one connection.
-struct AppService(Arc<Peer>);
+///
+/// One type with layers and without: hyper's code is compiled once for each type of service, and
+/// with two of them less of it is inlined, for both.
+struct AppService {
+    peer: Arc<Peer>,
+    layered: Option<Layered>,
+}
 
 impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Response = http::Response<SentBody<Body>>;
@@ -187,7 +189,9 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Future = Respond;
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
-        Respond::new(self.0.shared.serve(request, &self.0), Arc::clone(&self.0))
+        let peer = &self.peer;
+        let running = peer.shared.serve(request, peer, self.layered.as_ref());
+        Respond::new(running, Arc::clone(peer))
     }
 }
 

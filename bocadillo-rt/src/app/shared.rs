@@ -18,10 +18,11 @@ use crate::{
     error::HttpError,
     exchange::{self, Arriving, Running},
     host::{Host, Peer},
+    mount::Layered,
     on_error::OnError,
     request::Request,
     respond::ServiceFuture,
-    routing::{Found, Params, Router},
+    routing::{Endpoint, Found, Params, RouteId, Router},
     sent::Busy,
 };
 
@@ -74,19 +75,30 @@ impl State {
 }
 
 impl Shared {
-    /// Calls the view that answers a request of our own server.
-    pub(crate) fn serve(&self, request: http::Request<Incoming>, peer: &Arc<Peer>) -> Running {
+    /// Calls what answers a request of our own server: the layers, or else a view.
+    #[inline]
+    pub(crate) fn serve(
+        &self,
+        request: http::Request<Incoming>,
+        peer: &Arc<Peer>,
+        layered: Option<&Layered>,
+    ) -> Running {
         let busy = peer.connection.busy(request.version());
         let peer = Arc::clone(peer);
         let found = if self.runner.holds_back() {
             Found::NoRoom
+        } else if let Some(layered) = layered {
+            Found::Layers(layered)
         } else {
             self.router.find(request.method(), request.uri().path())
         };
-        match found {
-            Found::View(route, id, params) => route.endpoint.serve(request, params, id, peer, busy),
-            other => answer(request, &other, Host::Server(peer), Some(busy)),
-        }
+        // One call for both: each would move the request.
+        let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
+            Found::View(route, id, params) => (&*route.endpoint, id, params),
+            Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
+            other => return answer(request, &other, Host::Server(peer), Some(busy)),
+        };
+        endpoint.serve(request, params, id, peer, busy)
     }
 
     /// Calls the view that answers a request of somebody else's.
@@ -130,7 +142,7 @@ fn answer<B: Arriving>(
             let detail = "Too much background work is waiting.";
             Err(HttpError::new(503).detail(detail).into())
         }
-        Found::Nothing | Found::View(..) => Err(HttpError::new(404).into()),
+        Found::Nothing | Found::View(..) | Found::Layers(_) => Err(HttpError::new(404).into()),
     });
     Box::pin(future::ready(answer))
 }

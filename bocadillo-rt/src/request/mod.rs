@@ -9,12 +9,7 @@ mod multipart;
 mod query;
 mod stream;
 
-use std::{
-    any::type_name,
-    fmt, mem,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-};
+use std::{any::type_name, fmt, mem, net::SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
@@ -62,9 +57,7 @@ pub use self::stream::BodyStream;
 pub struct Request {
     /// Split: to map the body of a whole one moves it twice.
     head: http::request::Parts,
-    /// Never locked, only to be `Sync`: a view may hold what it has read of the request over an
-    /// `await`.
-    body: Mutex<Body>,
+    body: Body,
     params: Params,
     host: Host,
 }
@@ -89,20 +82,15 @@ impl Request {
     pub(crate) fn new(head: http::request::Parts, body: Body, params: Params, host: Host) -> Self {
         Self {
             head,
-            body: Mutex::new(body),
+            body,
             params,
             host,
         }
     }
 
-    #[inline]
-    fn body_mut(&mut self) -> &mut Body {
-        self.body.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The body, as it is to be read once.
     fn take_body(&mut self) -> Body {
-        let body = mem::take(self.body_mut());
+        let body = mem::take(&mut self.body);
         body.as_read().cloned().map_or(body, Body::from)
     }
 
@@ -224,17 +212,17 @@ impl Request {
     ///
     /// Not cancel safe: what was read by a future that is dropped is lost.
     pub async fn body(&mut self) -> Result<Bytes> {
-        if let Some(bytes) = self.body_mut().as_read() {
+        if let Some(bytes) = self.body.as_read() {
             return Ok(bytes.clone());
         }
         let bytes = self.read_body().await?;
-        *self.body_mut() = Body::read(bytes.clone());
+        self.body = Body::read(bytes.clone());
         Ok(bytes)
     }
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if self.body_mut().size_hint().lower() > limit as u64 {
+        if self.body.size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
         // Most bodies are one frame, and need not be copied.
@@ -262,7 +250,7 @@ impl Request {
 
     async fn next_data(&mut self) -> Result<Option<Bytes>> {
         let is_http2 = self.is_http2();
-        let body = self.body_mut();
+        let body = &mut self.body;
         if body.is_end_stream() {
             return Ok(None);
         }
@@ -299,12 +287,12 @@ impl Request {
         self.expect_json()?;
         let parse =
             |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|error| malformed(&error));
-        if let Some(bytes) = self.body_mut().as_read() {
+        if let Some(bytes) = self.body.as_read() {
             return parse(bytes);
         }
         let bytes = self.read_body().await?;
         let value = parse(&bytes);
-        *self.body_mut() = Body::read(bytes);
+        self.body = Body::read(bytes);
         value
     }
 }
