@@ -9,12 +9,19 @@ mod multipart;
 mod query;
 mod stream;
 
-use std::{any::type_name, fmt, mem, net::SocketAddr};
+use std::{
+    any::type_name,
+    fmt,
+    future::poll_fn,
+    mem,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -225,45 +232,35 @@ impl Request {
         if self.body.size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
-        // Most bodies are one frame, and need not be copied.
-        let Some(first) = self.next_data().await? else {
-            return Ok(Bytes::new());
-        };
-        let Some(second) = self.next_data().await? else {
-            return if first.len() > limit {
-                Err(too_long(limit))
-            } else {
-                Ok(first)
-            };
-        };
-        let mut all = BytesMut::from(first);
-        let mut next = Some(second);
-        while let Some(data) = next {
-            if all.len() + data.len() > limit {
-                return Err(too_long(limit));
-            }
-            all.extend_from_slice(&data);
-            next = self.next_data().await?;
-        }
-        Ok(all.freeze())
+        let mut read = Collected::default();
+        // By one future: one within the other would be moved, for each frame.
+        poll_fn(|cx| self.poll_read(cx, &mut read, limit)).await
     }
 
-    async fn next_data(&mut self) -> Result<Option<Bytes>> {
-        let is_http2 = self.is_http2();
-        let body = &mut self.body;
-        if body.is_end_stream() {
-            return Ok(None);
-        }
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(cut)?;
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut Collected,
+        limit: usize,
+    ) -> Poll<Result<Bytes>> {
+        loop {
+            if self.body.is_end_stream() {
+                return Poll::Ready(Ok(read.take()));
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(frame) => frame.map_err(cut)?,
+                None if self.is_http2() && !self.body.is_incoming_complete() => {
+                    return Poll::Ready(Err(cut("the stream was reset")));
+                }
+                None => return Poll::Ready(Ok(read.take())),
+            };
             if let Ok(data) = frame.into_data() {
-                return Ok(Some(data));
+                if read.len() + data.len() > limit {
+                    return Poll::Ready(Err(too_long(limit)));
+                }
+                read.push(data);
             }
         }
-        if is_http2 && !body.is_incoming_complete() {
-            return Err(cut("the stream was reset"));
-        }
-        Ok(None)
     }
 
     /// Reads the body as text.
@@ -294,6 +291,39 @@ impl Request {
         let value = parse(&bytes);
         self.body = Body::read(bytes);
         value
+    }
+}
+
+/// A body as far as it has come. Most are one frame, which need not be copied.
+#[derive(Default)]
+struct Collected {
+    first: Bytes,
+    all: Option<BytesMut>,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        let all = self.all.as_ref();
+        all.map_or_else(|| self.first.len(), BytesMut::len)
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if let Some(all) = &mut self.all {
+            all.extend_from_slice(&data);
+        } else if self.first.is_empty() {
+            self.first = data;
+        } else {
+            let mut all = BytesMut::from(mem::take(&mut self.first));
+            all.extend_from_slice(&data);
+            self.all = Some(all);
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        match self.all.take() {
+            Some(all) => all.freeze(),
+            None => mem::take(&mut self.first),
+        }
     }
 }
 

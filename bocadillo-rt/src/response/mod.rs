@@ -274,6 +274,7 @@ impl Response {
         self.inner_mut().headers_mut()
     }
 
+    #[inline(always)]
     fn content(&mut self, content_type: HeaderValue, body: Body) {
         self.inner_mut()
             .headers_mut()
