@@ -279,7 +279,14 @@ fn left_behind(
     let (outer_attrs, inner_attrs): (Vec<_>, Vec<_>) = attrs
         .iter()
         .partition(|attr| is(attr, "doc") || is(attr, "cfg"));
-    let names: Vec<_> = params.iter().map(|param| &param.name).collect();
+    // The function within hides an argument of its own name.
+    let names: Vec<_> = params
+        .iter()
+        .map(|param| match param.name == *ident {
+            true => format_ident!("__bocadillo_{}", param.name.unraw()),
+            false => param.name.clone(),
+        })
+        .collect();
     let types: Vec<_> = params.iter().map(|param| &param.ty).collect();
     let output = match &sig.output {
         ReturnType::Default => quote!(()),

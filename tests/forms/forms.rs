@@ -125,6 +125,16 @@ async fn by_methods(_req: &mut Request, res: &mut Response) {
     context.greet();
 }
 
+/// A parameter that has the name of its view.
+#[route("/name/{name}")]
+async fn name(_req: &mut Request, res: &mut Response, name: String) {
+    assert_eq!(name, "ada");
+    #[background(args(name))]
+    async fn of_a_name(name: String) {
+        assert_eq!(name, "ada");
+    }
+}
+
 #[route("/only")]
 #[cfg(not(test))]
 async fn only(_req: &mut Request, _res: &mut Response) {
@@ -224,19 +234,21 @@ async fn every_place() {
         .add("/last", &["get"], last_statement)
         .route(generic::<u64>)
         .route(only)
+        .route(name)
         .add("/methods", &["get"], by_methods)
         .add("/trait", &["get"], by_a_trait)
         .add("/nested", &["get"], inner::most::nested)
         .add("/calls", &["get"], plain_calls)
         .add("/webhook", &["get"], webhook);
     let client = Client::new(app);
-    let expected: [(&str, &[&str]); 11] = [
+    let expected: [(&str, &[&str]); 12] = [
         ("/macro", &["task_of_a_macro"]),
         ("/macros", &["first", "second"]),
         ("/loops", &["in_a_match", "in_an_else", "in_an_if"]),
         ("/last", &["comes_last"]),
         ("/generic/7", &["of_a_generic"]),
         ("/only", &["is_there"]),
+        ("/name/ada", &["of_a_name"]),
         ("/methods", &["of_a_field", "of_a_method"]),
         ("/trait", &["of_a_trait"]),
         ("/nested", &["of_a_module"]),
