@@ -36,6 +36,7 @@ mod routing;
 mod server;
 mod shutdown;
 mod signals;
+mod sync;
 mod view;
 
 pub use app::App;

@@ -101,6 +101,11 @@ impl Drop for Waiting {
 pub(super) struct Ready(Task);
 
 impl Ready {
+    #[cfg(all(test, bocadillo_loom))]
+    pub(super) fn of(task: Task) -> Self {
+        Self(task)
+    }
+
     pub(super) fn entry(&self) -> Entry {
         let shared = &self.0.info.shared;
         Entry {
