@@ -83,6 +83,12 @@ pub async fn viewed(_request: &mut facade::Request, response: &mut facade::Respo
     #[background]
     async fn quiet() {}
     response.status(204);
+    let text = String::from("text");
+    #[background(add, clone(text), args(last = 7))]
+    #[cfg(test)]
+    async fn comes_last(last: u8) {
+        let _both = (text, last);
+    }
 }
 
 /// The attribute alone.
@@ -103,7 +109,7 @@ async fn strict_code_compiles_and_runs() {
             "/all/7",
             &["blocks", "first", "follows", "has_arguments"][..],
         ),
-        ("/viewed", &["quiet"]),
+        ("/viewed", &["comes_last", "quiet"]),
         ("/alone", &["by_itself"]),
     ] {
         let reports = client.get(path).await.tasks().await;

@@ -124,7 +124,12 @@ fn registration(
     let ident = &function.sig.ident;
     let span = ident.span();
     let crate_path = outer.unwrap_or(&options.crate_path);
-    let task = task(function, options, crate_path);
+    let mut task = task(function, options, crate_path);
+    let values = values(function, options);
+    if !values.is_empty() {
+        // Within the call, so that this stays one statement, whatever comes after it.
+        task = quote_spanned!(span=> { #values #task });
+    }
     let call = match registers {
         Registers::On(response) => {
             let target = target(response, options, ident);
@@ -143,11 +148,7 @@ fn registration(
         .attrs
         .iter()
         .filter(|attr| !attr.path().is_ident("doc"));
-    let values = values(function, options);
-    if values.is_empty() {
-        return quote_spanned!(span=> #(#attrs)* #call);
-    }
-    quote_spanned!(span=> #(#attrs)* { #values #call })
+    quote_spanned!(span=> #(#attrs)* #call)
 }
 
 fn target(response: &Ident, options: &Options, name: &Ident) -> TokenStream {
