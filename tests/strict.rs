@@ -87,7 +87,7 @@ pub async fn viewed(_request: &mut facade::Request, response: &mut facade::Respo
     #[background(add, clone(text), args(last = 7))]
     #[cfg(test)]
     async fn comes_last(last: u8) {
-        let _both = (text, last);
+        ::std::mem::drop((text, last));
     }
 }
 
