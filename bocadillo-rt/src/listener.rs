@@ -35,6 +35,11 @@ pub trait Listener: Send + 'static {
 
     /// Waits for the next connection; with the client's address, where it has one.
     ///
+    /// # Cancel safety
+    ///
+    /// It must be cancel safe, as that of tokio's listeners is: a server that ends, and a listener of
+    /// TLS connections, drop it while it waits, and no connection is to be lost by that.
+    ///
     /// # Errors
     ///
     /// Returns the error of this attempt. The server goes on: at once if only that connection was

@@ -46,7 +46,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So many handshakes are under way at a time; more connections wait to be accepted.
-const MAX_HANDSHAKES: usize = 512;
+const MAX_HANDSHAKES: usize = 4096;
 
 /// Certificate and key of a server.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! The way of a task from its view's end to its start.
 
-use std::{cell::Cell, ptr, sync::Arc};
+use std::{cell::Cell, mem, ptr, sync::Arc};
 
 use super::{
     About, Group, Runner, Slot, State, Task, When,
@@ -41,19 +41,32 @@ impl Runner {
         let len = slot.len();
         let accepted = self.ledger().register(len, slot.gone(), self.is_limited());
         metrics::registered(len + slot.gone().len(), accepted);
+        if slot.has_rest() || accepted < len {
+            self.accept_rest(&mut slot, accepted, about);
+        }
+        let group = about.group.clone().filter(|_| !is_follow_up);
+        if let Some(first) = &mut slot.first {
+            let shared = &mut first.info.shared;
+            shared.runner = Some(self.clone());
+            // Most are the only one: it gets what is known, and no copy of it.
+            shared.about = mem::take(about);
+        }
+        let slot = self.wrap_all(slot);
+        Waiting { slot, group }
+    }
+
+    /// All but the first task, and those that are gone or have no room.
+    #[cold]
+    fn accept_rest(&self, slot: &mut Slot, accepted: usize, about: &About) {
         for gone in slot.take_gone() {
             self.report_gone(gone, about, None);
         }
-        if accepted < len {
+        if accepted < slot.len() {
             self.refuse(slot.truncate(accepted), about);
         }
-        slot.for_each(|task| {
+        for task in slot.more() {
             task.info.shared.runner = Some(self.clone());
             task.info.shared.about.clone_from(about);
-        });
-        Waiting {
-            slot: self.wrap_all(slot),
-            group: about.group.take().filter(|_| !is_follow_up),
         }
     }
 

@@ -103,15 +103,15 @@ impl Slot {
         rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.gone))
     }
 
-    /// Looks at each.
+    /// Whether there is more than a first task.
     #[inline]
-    pub(super) fn for_each(&mut self, mut f: impl FnMut(&mut Task)) {
-        if let Some(first) = &mut self.first {
-            f(first);
-        }
-        if let Some(rest) = &mut self.rest {
-            rest.more.iter_mut().for_each(f);
-        }
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// All but the first.
+    pub(super) fn more(&mut self) -> impl Iterator<Item = &mut Task> {
+        self.rest.iter_mut().flat_map(|rest| rest.more.iter_mut())
     }
 
     /// Keeps the first so many tasks, and returns the others.
