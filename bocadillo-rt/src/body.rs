@@ -36,6 +36,8 @@ enum Kind {
     Full(Bytes),
     /// A request's, read whole: it can be read again.
     Read(Bytes),
+    /// A request's that was given away: it cannot.
+    Taken,
     Incoming {
         body: Incoming,
         /// Keeps the connection of an upload from being idle, whoever reads it.
@@ -129,6 +131,15 @@ impl Body {
         }
     }
 
+    /// What is left of a request's body that was given away.
+    pub(crate) const fn taken() -> Self {
+        Self { kind: Kind::Taken }
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self.kind, Kind::Taken)
+    }
+
     pub(crate) fn as_read(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::Read(bytes) => Some(bytes),
@@ -176,7 +187,7 @@ impl HttpBody for Body {
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) => true,
+            Kind::Empty | Kind::Read(_) | Kind::Taken => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Incoming { body, .. } => body.is_end_stream(),
             Kind::Boxed(_) | Kind::Handed(_) => self.kind.is_end_stream(),
@@ -186,7 +197,7 @@ impl HttpBody for Body {
     #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) => SizeHint::with_exact(0),
+            Kind::Empty | Kind::Read(_) | Kind::Taken => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming { body, .. } => body.size_hint(),
             Kind::Boxed(_) | Kind::Handed(_) => self.kind.size_hint(),
@@ -201,7 +212,7 @@ impl Kind {
         match self {
             Self::Boxed(body) => body.look().is_end_stream(),
             Self::Handed(handed) => handed.look().body.is_end_stream(),
-            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Incoming { .. } => true,
+            _ => true,
         }
     }
 
@@ -210,15 +221,13 @@ impl Kind {
         match self {
             Self::Boxed(body) => body.look().size_hint(),
             Self::Handed(handed) => handed.look().body.size_hint(),
-            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Incoming { .. } => {
-                SizeHint::default()
-            }
+            _ => SizeHint::default(),
         }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
-            Self::Empty | Self::Full(_) | Self::Read(_) => Poll::Ready(None),
+            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Taken => Poll::Ready(None),
             Self::Incoming { body, .. } => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -258,7 +267,7 @@ impl From<&'static str> for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Empty => "Empty",
+            Kind::Empty | Kind::Taken => "Empty",
             Kind::Full(_) | Kind::Read(_) => "Full",
             Kind::Incoming { .. } => "Incoming",
             Kind::Boxed(_) => "Boxed",

@@ -97,7 +97,7 @@ impl Request {
 
     /// The body, as it is to be read once.
     fn take_body(&mut self) -> Body {
-        let body = mem::take(&mut self.body);
+        let body = mem::replace(&mut self.body, Body::taken());
         body.as_read().cloned().map_or(body, Body::from)
     }
 
@@ -213,7 +213,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off.
+    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off; an error that says
+    /// so, a 500, if it was taken as a stream or a form with files before.
     ///
     /// # Cancel safety
     ///
@@ -229,6 +230,9 @@ impl Request {
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
+        if self.body.is_taken() {
+            return Err(taken());
+        }
         if self.body.size_hint().lower() > limit as u64 {
             return Err(too_long(limit));
         }
@@ -333,6 +337,13 @@ impl From<http::Request<Body>> for Request {
         let (head, body) = request.into_parts();
         Self::new(head, body, Params::default(), Host::Nowhere)
     }
+}
+
+fn taken() -> Error {
+    Error::msg(
+        "the request's body was taken by `stream` or `multipart` before; read it by `body` first, \
+         which can be done again",
+    )
 }
 
 fn too_long(limit: usize) -> Error {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
 
-use super::{Request, cut};
+use super::{Request, cut, taken};
 use crate::{
     body::Body,
     error::{Error, Result},
@@ -21,8 +21,8 @@ impl Request {
     /// Takes the body as a stream of chunks as they come, for what is too large to be read whole; no
     /// limit applies.
     ///
-    /// It can be taken once: what was read by [`body`](Self::body) before comes as one chunk, and
-    /// afterwards the body is empty.
+    /// It can be taken once: what was read by [`body`](Self::body) before comes as one chunk; whoever
+    /// reads the body afterwards gets an error that says so.
     ///
     /// # Examples
     ///
@@ -60,8 +60,12 @@ pub struct BodyStream {
 impl Stream for BodyStream {
     type Item = Result<Bytes>;
 
-    /// Yields an error, once, if the client cut the body off.
+    /// Yields an error, once, if the client cut the body off, or if it was taken before.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.body.is_taken() {
+            self.body = Body::empty();
+            return Poll::Ready(Some(Err(taken())));
+        }
         loop {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
