@@ -43,7 +43,10 @@ async fn main() -> bocadillo::Result<()> {
         .route(create_order)
         .route(forever)
         .background(runner)
-        .on_shutdown(|| async { tracing::info!("the database is closed") })
+        .on_shutdown(|| async {
+            tracing::info!("the database is closed");
+            Ok(())
+        })
         .serve("127.0.0.1:8000")
         .await
 }

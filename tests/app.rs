@@ -471,7 +471,10 @@ async fn functions_before_and_after_everything() {
     let addr = listener.local_addr().expect("an address");
     let hook = |word: &'static str| {
         let say = say.clone();
-        move || async move { say.send(word).expect("somebody listens") }
+        move || async move {
+            say.send(word)?;
+            Ok(())
+        }
     };
     let in_task = say.clone();
     let app = App::new()
@@ -511,7 +514,7 @@ async fn functions_before_and_after_everything() {
     }
     assert_eq!(all, ["first", "second", "task", "last"]);
 
-    let app = App::new().on_startup(|| async { Err::<(), _>(OutOfStock(0)) });
+    let app = App::new().on_startup(|| async { Err(OutOfStock(0).into()) });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

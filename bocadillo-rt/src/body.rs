@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::Version;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -18,6 +19,7 @@ use crate::{
     background::Waiting,
     error::BoxError,
     sent::{Busy, Delivery},
+    upload::Upload,
 };
 
 /// The body of a request or a response.
@@ -38,11 +40,7 @@ enum Kind {
     Read(Bytes),
     /// A request's that was given away: it cannot.
     Taken,
-    Incoming {
-        body: Incoming,
-        /// Keeps the connection of an upload from being idle, whoever reads it.
-        _busy: Busy,
-    },
+    Incoming(Upload),
     Boxed(Shareable<Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>>),
     Handed(Box<Shareable<Handed>>),
 }
@@ -112,15 +110,12 @@ impl Body {
     }
 
     #[inline]
-    pub(crate) fn incoming(body: Incoming, busy: &Busy) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
         Self {
-            kind: Kind::Incoming {
-                body,
-                _busy: busy.clone(),
-            },
+            kind: Kind::Incoming(Upload::new(body, busy, version)),
         }
     }
 
@@ -159,7 +154,7 @@ impl Body {
     /// HTTP/2 stream with `NO_ERROR`.
     pub(crate) fn is_incoming_complete(&self) -> bool {
         match &self.kind {
-            Kind::Incoming { body, .. } => body.is_end_stream(),
+            Kind::Incoming(upload) => upload.incoming().is_none_or(Incoming::is_end_stream),
             _ => true,
         }
     }
@@ -189,7 +184,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Empty | Kind::Read(_) | Kind::Taken => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Incoming { body, .. } => body.is_end_stream(),
+            Kind::Incoming(upload) => upload.incoming().is_none_or(Incoming::is_end_stream),
             Kind::Boxed(_) | Kind::Handed(_) => self.kind.is_end_stream(),
         }
     }
@@ -199,7 +194,10 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Empty | Kind::Read(_) | Kind::Taken => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Incoming { body, .. } => body.size_hint(),
+            Kind::Incoming(upload) => {
+                let body = upload.incoming();
+                body.map_or_else(SizeHint::default, Incoming::size_hint)
+            }
             Kind::Boxed(_) | Kind::Handed(_) => self.kind.size_hint(),
         }
     }
@@ -228,7 +226,10 @@ impl Kind {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Empty | Self::Full(_) | Self::Read(_) | Self::Taken => Poll::Ready(None),
-            Self::Incoming { body, .. } => {
+            Self::Incoming(upload) => {
+                let Some(body) = upload.incoming_mut() else {
+                    return Poll::Ready(None);
+                };
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -269,7 +270,7 @@ impl fmt::Debug for Body {
         let kind = match &self.kind {
             Kind::Empty | Kind::Taken => "Empty",
             Kind::Full(_) | Kind::Read(_) => "Full",
-            Kind::Incoming { .. } => "Incoming",
+            Kind::Incoming(_) => "Incoming",
             Kind::Boxed(_) => "Boxed",
             Kind::Handed(handed) => return handed.look().body.fmt(f),
         };

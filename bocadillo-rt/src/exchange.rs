@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
@@ -180,14 +180,14 @@ impl Drop for Exchange<'_> {
 
 /// A request's body: hyper's, or any other's where an app is a tower service.
 pub(crate) trait Arriving {
-    fn arrive(self, busy: Option<&Busy>) -> Body;
+    fn arrive(self, busy: Option<&Busy>, version: Version) -> Body;
 }
 
 impl Arriving for Incoming {
     #[inline(always)]
-    fn arrive(self, busy: Option<&Busy>) -> Body {
+    fn arrive(self, busy: Option<&Busy>, version: Version) -> Body {
         match busy {
-            Some(busy) => Body::incoming(self, busy),
+            Some(busy) => Body::incoming(self, busy, version),
             None => Body::new(self),
         }
     }
@@ -195,7 +195,7 @@ impl Arriving for Incoming {
 
 impl Arriving for Body {
     #[inline(always)]
-    fn arrive(self, _busy: Option<&Busy>) -> Body {
+    fn arrive(self, _busy: Option<&Busy>, _version: Version) -> Body {
         self
     }
 }

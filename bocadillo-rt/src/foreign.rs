@@ -53,7 +53,7 @@ impl<S> Foreign<S> {
 impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
     pub(crate) fn begin(&self, request: http::Request<Incoming>, busy: Busy) -> ForeignFuture<S> {
         let version = request.version();
-        let mut request = request.map(|body| Body::incoming(body, &busy));
+        let mut request = request.map(|body| Body::incoming(body, &busy, version));
         let background = Background::default();
         let extensions = request.extensions_mut();
         extensions.insert(background.clone());

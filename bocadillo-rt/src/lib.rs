@@ -37,6 +37,7 @@ mod server;
 mod shutdown;
 mod signals;
 mod sync;
+mod upload;
 mod view;
 
 pub use app::App;

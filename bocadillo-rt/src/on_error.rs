@@ -5,17 +5,21 @@ use std::error::Error as StdError;
 use crate::{error::Error, request::Request, response::Response};
 
 type Handler = Box<dyn Fn(&Request, &mut Response, &Error) -> bool + Send + Sync>;
+type AnyHandler = Box<dyn Fn(&Request, &mut Response, &Error) + Send + Sync>;
 
 /// The handlers, each for one type of error; the first that is for it answers.
 #[derive(Default)]
-pub(crate) struct OnError(Vec<Handler>);
+pub(crate) struct OnError {
+    by_type: Vec<Handler>,
+    any: Option<AnyHandler>,
+}
 
 impl OnError {
     pub(crate) fn add<E: StdError + 'static>(
         &mut self,
         handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
     ) {
-        self.0.push(Box::new(move |req, res, error| {
+        self.by_type.push(Box::new(move |req, res, error| {
             let Some(error) = error.downcast_ref() else {
                 return false;
             };
@@ -24,8 +28,25 @@ impl OnError {
         }));
     }
 
+    pub(crate) fn set_any(
+        &mut self,
+        handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
+    ) {
+        self.any = Some(Box::new(handler));
+    }
+
     /// Whether there was a handler for this error.
     pub(crate) fn handle(&self, req: &Request, res: &mut Response, error: &Error) -> bool {
-        self.0.iter().any(|handler| handler(req, res, error))
+        if self.by_type.iter().any(|handler| handler(req, res, error)) {
+            return true;
+        }
+        let Some(any) = &self.any else { return false };
+        // What is the app's own fault is in the log, whatever the client is told.
+        if error.status().is_server_error() {
+            tracing::error!(%error, path = req.path(), "view failed");
+        }
+        res.status(error.status());
+        any(req, res, error);
+        true
     }
 }

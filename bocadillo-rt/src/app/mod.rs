@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::Method;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use self::shared::State;
 pub(crate) use self::shared::{Built, Shared};
@@ -31,7 +31,7 @@ use crate::{
     routing::{Conflict, Route, Router, ViewEndpoint},
     server,
     shutdown::Shutdown,
-    view::{View, ViewOutcome},
+    view::View,
 };
 
 /// A web application.
@@ -188,7 +188,8 @@ impl App {
 
     /// Answers errors of one type, which views return: the type of the closure's third parameter.
     ///
-    /// What the view had set stays, and its tasks run. An [`HttpError`](crate::HttpError) is of one
+    /// A handler is a plain function or closure, not an `async` one. What the view had set stays, and
+    /// its tasks run. An [`HttpError`](crate::HttpError) is of one
     /// type whatever its status: also that of a path that is not there.
     ///
     /// # Examples
@@ -229,15 +230,67 @@ impl App {
         self
     }
 
+    /// Answers every error that no [`on_error`](Self::on_error) is for; its status is set before.
+    ///
+    /// Without it, an [`HttpError`](crate::HttpError) is JSON, and any other error the words `500
+    /// Internal Server Error`, as in the original. A view that panics is answered so in each case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Error, Request, Response, testing::Client};
+    ///
+    /// async fn fails(_req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+    ///     Err(std::fmt::Error)?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new()
+    ///     .add("/", &["get"], fails)
+    ///     .on_any_error(|_req: &Request, res: &mut Response, error: &Error| {
+    ///         res.json(&serde_json::json!({ "code": error.status().as_u16() }));
+    ///     });
+    /// assert_eq!(Client::new(app).get("/").await.text(), r#"{"code":500}"#);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_any_error(
+        mut self,
+        handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error.set_any(handler);
+        self
+    }
+
     /// Awaits this before the first connection is accepted; several, in their order.
     ///
     /// If it returns an error, so does [`serve`](Self::serve). Without a server of its own (in a test,
     /// or mounted) nothing calls it.
+    ///
+    /// # Examples
+    ///
+    /// What it makes goes to the views by a state that both have:
+    ///
+    /// ```
+    /// use bocadillo::App;
+    /// use std::sync::{Arc, OnceLock};
+    ///
+    /// let greeting = Arc::new(OnceLock::new());
+    /// let set = Arc::clone(&greeting);
+    /// let app = App::new().state(greeting).on_startup(move || async move {
+    ///     let text = tokio::fs::read_to_string("greeting.txt").await?;
+    ///     set.get_or_init(|| text);
+    ///     Ok(())
+    /// });
+    /// # drop(app);
+    /// ```
     #[must_use]
     #[doc(alias = "on")]
+    #[doc(alias = "lifespan")]
     pub fn on_startup<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
     where
-        Fut: Future<Output: ViewOutcome> + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
         self.on_startup.push(boxed(hook));
         self
@@ -247,7 +300,7 @@ impl App {
     #[must_use]
     pub fn on_shutdown<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
     where
-        Fut: Future<Output: ViewOutcome> + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
         self.on_shutdown.push(boxed(hook));
         self
@@ -310,7 +363,11 @@ impl App {
     /// Returns an error if the address cannot be bound, if the routes conflict (it names both), or
     /// if tasks still run in the end, which is one for each that does not yield (it names them).
     pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
-        self.serve_with(TcpListener::bind(addr).await?).await
+        let addrs: Vec<_> = lookup_host(addr).await?.collect();
+        let listener = TcpListener::bind(&*addrs).await;
+        let listener =
+            listener.map_err(|error| Error::msg(format!("cannot listen on {addrs:?}: {error}")))?;
+        self.serve_with(listener).await
     }
 
     /// Serves the connections of this listener; as [`serve`](Self::serve).
@@ -380,12 +437,9 @@ impl App {
 
 fn boxed<Fut>(hook: impl FnOnce() -> Fut + Send + 'static) -> Hook
 where
-    Fut: Future<Output: ViewOutcome> + Send + 'static,
+    Fut: Future<Output = Result<()>> + Send + 'static,
 {
-    Box::new(|| {
-        let running = hook();
-        Box::pin(async { running.await.into_result() })
-    })
+    Box::new(|| Box::pin(hook()))
 }
 
 async fn run_all(hooks: Vec<Hook>) -> Result<()> {

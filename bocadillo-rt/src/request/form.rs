@@ -57,5 +57,6 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8], what: &str) -> Result<T> {
     if percent_decode(text).decode_utf8().is_err() {
         return Err(bad(&"it is not UTF-8"));
     }
-    serde_html_form::from_bytes(text).map_err(|error| bad(&error))
+    let pairs = serde_html_form::Deserializer::from_bytes(text);
+    serde_path_to_error::deserialize(pairs).map_err(|error| bad(&error))
 }

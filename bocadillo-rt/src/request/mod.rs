@@ -82,7 +82,8 @@ impl Request {
         busy: Option<&Busy>,
     ) -> Self {
         let (head, body) = request.into_parts();
-        Self::new(head, body.arrive(busy), params, host)
+        let body = body.arrive(busy, head.version);
+        Self::new(head, body, params, host)
     }
 
     #[inline(always)]
@@ -287,7 +288,7 @@ impl Request {
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         self.expect_json()?;
         let parse =
-            |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|error| malformed(&error));
+            |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|_| malformed::<T>(bytes));
         if let Some(bytes) = self.body.as_read() {
             return parse(bytes);
         }
@@ -356,8 +357,22 @@ fn cut(error: impl fmt::Display) -> Error {
     HttpError::new(400).detail("The body was cut off.").into()
 }
 
-fn malformed(error: &serde_json::Error) -> Error {
-    let detail = format!("JSON is malformed: {error}");
+/// Parses once more, to say where the mistake is.
+#[cold]
+fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize::<_, T>(&mut json);
+    let detail = match parsed {
+        Err(error) if error.path().iter().next().is_some() => {
+            format!("JSON is malformed at `{}`: {}", error.path(), error.inner())
+        }
+        Err(error) => format!("JSON is malformed: {}", error.inner()),
+        // What comes after it.
+        Ok(_) => match json.end() {
+            Err(error) => format!("JSON is malformed: {error}"),
+            Ok(()) => "JSON is malformed.".to_owned(),
+        },
+    };
     HttpError::new(400).detail(detail).into()
 }
 

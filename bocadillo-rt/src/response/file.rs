@@ -47,6 +47,13 @@ impl Response {
     #[cfg_attr(docsrs, doc(cfg(feature = "file")))]
     pub async fn file(&mut self, req: &Request, path: impl AsRef<Path> + Send) -> Result<()> {
         let path = path.as_ref();
+        // What is there and is no file, as a folder, could be opened all the same.
+        if tokio::fs::metadata(path)
+            .await
+            .is_ok_and(|it| !it.is_file())
+        {
+            return Err(HttpError::new(404).into());
+        }
         let mut request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
         // The content of a HEAD is left out by the server. A part is for GET alone.
         request.headers_mut().clone_from(req.headers());

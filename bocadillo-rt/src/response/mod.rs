@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
-    header::{ALLOW, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    header::{
+        ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+        CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
+    },
 };
 use http_body::Body as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
@@ -301,7 +304,24 @@ impl Response {
         self.answer_http(http);
     }
 
+    /// What describes content that is not sent now.
+    fn forget_content(&mut self) {
+        let headers = self.inner_mut().headers_mut();
+        for header in [
+            ACCEPT_RANGES,
+            CONTENT_DISPOSITION,
+            CONTENT_ENCODING,
+            CONTENT_LENGTH,
+            CONTENT_RANGE,
+            ETAG,
+            LAST_MODIFIED,
+        ] {
+            headers.remove(header);
+        }
+    }
+
     pub(crate) fn answer_http(&mut self, error: &HttpError) {
+        self.forget_content();
         self.fault = None;
         self.status(error.status());
         self.content(JSON, error.body().into());
@@ -314,6 +334,7 @@ impl Response {
 
     fn answer_internal(&mut self) {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
+        self.forget_content();
         self.fault = None;
         *self.inner_mut().status_mut() = status;
         self.text(Title(status).to_string());
@@ -365,7 +386,6 @@ impl Response {
         }
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault = fault.0, "response cannot be sent");
-            self.inner_mut().headers_mut().remove(CONTENT_LENGTH);
             self.answer_internal();
         }
         let status = self.inner().status();
