@@ -41,7 +41,7 @@ async fn options_and_methods() {
         .add("/get", &["get"], hello)
         .add("/post", &["post"], hello)
         .add("/own", &["options"], own)
-        .add("/all", &["*"], hello)
+        .add("/all", &["*", "get"], hello)
         .add("/all", &["put"], own);
     let client = Client::new(app);
     for (path, allow) in [("/get", "GET, HEAD, OPTIONS"), ("/post", "POST, OPTIONS")] {
@@ -89,19 +89,35 @@ async fn a_missing_slash_is_redirected_and_never_elsewhere() {
         .add("/of/{name}/", &["get"], hello);
     let client = Client::new(app);
     for (from, to) in [
-        ("/orders", "/orders/"),
-        ("/of/me?a=b", "/of/me/?a=b"),
-        ("/of/%2F%2Fevil", "/of/%2F%2Fevil/"),
+        ("/orders", "./orders/"),
+        ("/of/me?a=b", "./me/?a=b"),
+        // None of these is another host to a browser, which takes `\\` for `/`.
+        ("/of/%2F%2Fevil", "./%2F%2Fevil/"),
+        ("/of/\\\\evil.example", "./\\\\evil.example/"),
     ] {
         let response = client.get(from).await;
         assert_eq!(response.status(), 302, "{from}");
         assert_eq!(response.headers()["location"], to);
     }
-    // What begins with two slashes would be another host.
-    let app = App::new()
-        .add("/{a}/{b}/", &["get"], hello)
-        .add("//{evil}/", &["get"], hello);
-    assert_eq!(Client::new(app).get("//evil.example").await.status(), 404);
+    let mounted = App::new().mount(
+        "/api",
+        App::new().add("/o/", &["get"], hello).into_service(),
+    );
+    let response = Client::new(mounted).get("/api/o").await;
+    assert_eq!(response.headers()["location"], "./o/", "beneath the prefix");
+    let app = App::new().add("//{evil}/", &["get"], hello);
+    let response = Client::new(app).get("//evil.example").await;
+    assert_eq!(response.headers()["location"], "./evil.example/");
+}
+
+#[tokio::test]
+async fn what_is_no_path_is_answered_too() {
+    let (addr, _) = start(App::new().add("/", &["get"], hello)).await;
+    let mut client = Http1::connect(addr).await;
+    let all = client.request("OPTIONS", "*").await;
+    assert_eq!(all.status(), 204, "{all:?}");
+    let connect = Http1::connect(addr).await.request("CONNECT", "a:80").await;
+    assert_eq!(connect.status(), 404, "{connect:?}");
 }
 
 #[tokio::test]
@@ -110,7 +126,12 @@ async fn groups_have_a_prefix() {
         v1.add("/path", &["get"], path)
             .group("/deep", |deep| deep.add("{name}", &["get"], path))
     });
+    let app = app.group("/{tenant}", |tenant| {
+        tenant.mount("/svc", Mounted).state(7_u8)
+    });
     let client = Client::new(app);
+    assert_eq!(client.get("/ada/svc/a/b").await.text(), "/a/b");
+    assert_eq!(client.get("/longer/svc").await.text(), "/");
     assert_eq!(client.get("/").await.text(), "hello");
     assert_eq!(client.get("/v1/path").await.text(), "/v1/path");
     assert_eq!(client.get("/v1/deep/x").await.text(), "/v1/deep/x");
@@ -133,6 +154,10 @@ async fn what_cannot_be_served_is_an_error_that_says_where() {
         (
             App::new().mount("/{a}", App::new().into_service()),
             "without parameters",
+        ),
+        (
+            App::new().group("/a", |a| a.layer(tower_layer::layer_fn(|inner| inner))),
+            "has a layer",
         ),
         (
             App::new()
@@ -167,6 +192,7 @@ impl tower_service::Service<http::Request<Body>> for Mounted {
             async fn of_a_service() {}
             res.background(of_a_service());
         }
+        assert_ne!(request.uri().path(), "/panics", "as a service may");
         std::future::ready(match request.uri().path() {
             "/teapot" => Err(HttpError::new(418)),
             path => Ok(http::Response::new(Body::from(path.to_owned()))),
@@ -252,6 +278,132 @@ async fn services_are_mounted_beneath_a_prefix() {
         client.get("/svc/x").await.tasks().await[0].name,
         "of_a_service"
     );
+}
+
+/// A service that panics is a 500, and costs neither its connection nor its task.
+#[tokio::test]
+async fn a_service_that_panics_is_contained() {
+    let reports = Reports::default();
+    let app = App::new()
+        .add("/own", &["get"], path)
+        .mount("/svc", Mounted)
+        .background(reports.runner());
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    client
+        .send("GET /svc/panics HTTP/1.1\r\nhost: a\r\n\r\nGET /own HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
+    assert_eq!(client.reply(false).await.status(), 500);
+    assert_eq!(client.reply(false).await.body, "/own", "the one behind it");
+    let report = reports.next().await;
+    assert_eq!(
+        (&*report.name, report.outcome),
+        ("of_a_service", State::Completed)
+    );
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/svc/panics").await;
+    let response = soon("a response", response).await.expect("one");
+    assert_eq!(response.status(), 500);
+}
+
+/// HTTP/2 has no content where HTTP has none, whoever answers.
+#[tokio::test]
+async fn what_services_answer_is_framed() {
+    #[derive(Clone)]
+    struct Answers;
+    impl tower_service::Service<http::Request<Body>> for Answers {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+            let mut response = http::Response::new(Body::from("content"));
+            let status: u16 = request.uri().path()[1..].parse().expect("a number");
+            *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+            std::future::ready(Ok(response))
+        }
+    }
+    let (addr, _) = start(App::new().mount("/", Answers)).await;
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    for (method, path, length) in [
+        ("GET", "/200", 7),
+        ("HEAD", "/200", 0),
+        ("GET", "/204", 0),
+        ("GET", "/304", 0),
+        ("GET", "/205", 0),
+        ("HEAD", "/500", 0),
+    ] {
+        let response = http2_request(&mut send, method, path).await;
+        let response = soon("a response", response)
+            .await
+            .expect("no protocol error");
+        if method == "HEAD" {
+            assert_eq!(response.headers()["content-length"], "7");
+        }
+        let mut body = response.into_body();
+        let mut seen = 0;
+        while let Some(data) = soon("the body", body.data()).await {
+            seen += data.expect("no protocol error").len();
+        }
+        assert_eq!(seen, length, "{method} {path}");
+    }
+}
+
+/// A view that runs on without its client counts in the app that serves, wherever it is mounted.
+#[tokio::test]
+async fn views_of_mounted_apps_are_waited_for_and_limited() {
+    use bocadillo::Limits;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    async fn slow(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let ended = req.state::<Arc<AtomicUsize>>()?.clone();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        ended.fetch_add(1, SeqCst);
+        res.background(async {});
+        Ok(())
+    }
+    let ended = Arc::new(AtomicUsize::new(0));
+    let inner = App::new()
+        .add("/slow", &["get"], slow)
+        .state(Arc::clone(&ended))
+        .layer(TimeoutLayer::with_status_code(
+            http::StatusCode::GATEWAY_TIMEOUT,
+            Duration::from_millis(50),
+        ));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let runner = Runner::current();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let app = App::new()
+        .mount("/inner", inner.into_service())
+        .limits(Limits::new().detached_per_connection(2))
+        .background(runner.clone())
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let served = tokio::spawn(app.serve_with(listener));
+    let mut client = Http1::connect(addr).await;
+    client
+        .send(&"GET /inner/slow HTTP/1.1\r\nhost: a\r\n\r\n".repeat(5))
+        .await;
+    for _ in 0..5 {
+        assert_eq!(client.reply(false).await.status(), 504);
+    }
+    stop.send(()).expect("the app waits");
+    soon("the end", served)
+        .await
+        .expect("no panic")
+        .expect("a clean end");
+    assert_eq!(
+        ended.load(SeqCst),
+        2,
+        "two of one connection run on, to their end"
+    );
+    assert_eq!(runner.stats().completed, 2);
 }
 
 fn layered(reports: &Reports) -> App {
@@ -417,6 +569,8 @@ impl std::error::Error for OutOfStock {}
 async fn errors_are_answered_by_their_type() {
     async fn order(_req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
         res.header("x-kept", "yes");
+        // What was wrong with the view's own answer is not the handler's.
+        res.header("x-wrong", "a\nb");
         #[background]
         async fn all_the_same() {}
         Err(OutOfStock(3))?;
@@ -459,6 +613,20 @@ async fn errors_are_answered_by_their_type() {
         (405, "<h1>Sorry</h1>")
     );
     assert_eq!(wrong.headers()["allow"], "POST, OPTIONS");
+
+    let app = App::new().add("/other", &["get"], other).on_any_error(
+        |_req: &Request, res: &mut Response, error: &bocadillo::Error| {
+            res.text(format!("{} {error}", error.status()));
+        },
+    );
+    let client = Client::new(app);
+    let any = client.get("/other").await;
+    assert_eq!(any.status(), 500);
+    assert!(any.text().starts_with("500 "), "{}", any.text());
+    assert_eq!(
+        client.get("/none").await.text(),
+        "404 Not Found 404 Not Found"
+    );
 }
 
 #[tokio::test]
@@ -514,7 +682,15 @@ async fn functions_before_and_after_everything() {
     }
     assert_eq!(all, ["first", "second", "task", "last"]);
 
-    let app = App::new().on_startup(|| async { Err(OutOfStock(0).into()) });
+    let (closed, mut is_closed) = mpsc::unbounded_channel();
+    let close = closed.clone();
+    let app = App::new()
+        .on_startup(|| async { Err(OutOfStock(0).into()) })
+        .on_shutdown(|| async { Err(OutOfStock(1).into()) })
+        .on_shutdown(move || async move {
+            close.send(())?;
+            Ok(())
+        });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
@@ -522,6 +698,9 @@ async fn functions_before_and_after_everything() {
         .await
         .expect_err("it fails");
     assert_eq!(error.to_string(), "only 0 left");
+    is_closed
+        .try_recv()
+        .expect("it is closed, whatever failed before");
 }
 
 #[cfg(unix)]

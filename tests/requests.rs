@@ -387,3 +387,199 @@ async fn cookies_are_read() {
     assert_eq!(malformed.await.text(), r#"["b=2"] Some("2")"#);
     assert_eq!(client.get("/").await.text(), "[] None");
 }
+
+/// Whoever reads again after an error gets that error again, and not what comes after it.
+#[tokio::test]
+async fn a_failed_read_fails_again() {
+    async fn twice(req: &mut Request, res: &mut Response) {
+        let first = req.body().await.map(|body| body.len());
+        let second = req.text().await.map(|text| text.len());
+        let status = |read: &bocadillo::Result<usize>| match read {
+            Ok(length) => length.to_string(),
+            Err(error) => error.status().as_u16().to_string(),
+        };
+        res.text(format!("{} {}", status(&first), status(&second)));
+    }
+    let limits = Limits::new().body(1000);
+    let (addr, _) = start(App::new().add("/", &["post"], twice).limits(limits)).await;
+    let mut client = Http1::connect(addr).await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
+    for size in [900, 900, 500] {
+        client
+            .send(&format!("{size:x}\r\n{}\r\n", "x".repeat(size)))
+            .await;
+    }
+    client.send("0\r\n\r\n").await;
+    assert_eq!(client.reply(false).await.body, "413 413");
+    let mut client = Http1::connect(addr).await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc")
+        .await;
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream)
+        .await
+        .expect("half of it is closed");
+    let text = String::from_utf8(client.rest().await).expect("text");
+    assert!(text.is_empty() || text.ends_with("400 400"), "{text}");
+}
+
+/// A view that wants no body does not make the client's upload fail: some take a reset after the
+/// response for a failure of it.
+#[tokio::test]
+async fn an_upload_that_nobody_reads_is_not_reset() {
+    use support::{http2, soon};
+
+    async fn ignores(_req: &mut Request, res: &mut Response) {
+        res.text("answered");
+    }
+    let (addr, _) = start(App::new().add("/", &["post"], ignores)).await;
+    let (send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let mut send = soon("the connection", send.ready())
+        .await
+        .expect("it lives");
+    let request = http::Request::post("http://a/")
+        .body(())
+        .expect("a request");
+    let (response, mut upload) = send.send_request(request, false).expect("sent");
+    let response = soon("the response", response).await.expect("one");
+    let mut body = response.into_body();
+    while let Some(data) = soon("the body", body.data()).await {
+        data.expect("it is whole");
+    }
+    // The whole answer is there, and only now comes what nobody reads.
+    upload
+        .send_data(bytes::Bytes::from_static(b"late"), false)
+        .expect("not reset");
+    upload
+        .send_data(bytes::Bytes::from_static(b"later"), true)
+        .expect("not reset");
+    let request = http::Request::post("http://a/")
+        .body(())
+        .expect("a request");
+    let (response, _) = send
+        .send_request(request, true)
+        .expect("the connection lives");
+    assert_eq!(soon("another", response).await.expect("one").status(), 200);
+    // But nobody's upload goes on for ever.
+    let request = http::Request::post("http://a/")
+        .body(())
+        .expect("a request");
+    let (response, mut upload) = send.send_request(request, false).expect("sent");
+    soon("the response", response).await.expect("one");
+    let end = soon("the reset", async {
+        loop {
+            upload.reserve_capacity(16 * 1024);
+            match std::future::poll_fn(|cx| upload.poll_capacity(cx)).await {
+                Some(Ok(size)) => {
+                    let data = bytes::Bytes::from(vec![0; size]);
+                    if upload.send_data(data, false).is_err() {
+                        break None;
+                    }
+                }
+                Some(Err(error)) => break error.reason(),
+                None => break None,
+            }
+        }
+    })
+    .await;
+    assert!(
+        end.is_none_or(|reason| reason == h2::Reason::NO_ERROR),
+        "{end:?}"
+    );
+}
+
+#[tokio::test]
+async fn mistakes_are_named_by_their_place() {
+    #[derive(Deserialize)]
+    struct Line {
+        #[allow(dead_code, reason = "it is there to be parsed")]
+        count: u32,
+    }
+    #[derive(Deserialize)]
+    struct Order {
+        #[allow(dead_code, reason = "it is there to be parsed")]
+        lines: Vec<Line>,
+    }
+    async fn json(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        req.json::<Order>().await?;
+        Ok(())
+    }
+    async fn query(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        req.query::<Line>()?;
+        Ok(())
+    }
+    let app = App::new()
+        .add("/", &["post"], json)
+        .add("/", &["get"], query);
+    let client = Client::new(app);
+    let response = client
+        .post("/")
+        .body(r#"{"lines": [{"count": 1}, {"count": "x"}]}"#)
+        .await;
+    let text = response.text();
+    assert!(text.contains("`lines[1].count`"), "{text}");
+    assert!(text.contains("line 1 column"), "{text}");
+    let text = client
+        .post("/")
+        .body(r#"{"lines": []} x"#)
+        .await
+        .text()
+        .to_owned();
+    assert!(text.contains("trailing characters"), "{text}");
+    let text = client.get("/?count=x").await.text().to_owned();
+    assert!(text.contains("count: invalid digit"), "{text}");
+}
+
+/// A head within a form that never ends is not kept for ever.
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn a_form_without_a_boundary_is_given_up() {
+    async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        let mut fields = 0;
+        // Nothing of the fields is read: they are skipped, however large they are.
+        while form.next_field().await?.is_some() {
+            fields += 1;
+        }
+        res.text(fields.to_string());
+        Ok(())
+    }
+    let client = Client::new(App::new().add("/", &["post"], upload));
+    let post = |body: Vec<u8>| {
+        let request = client
+            .post("/")
+            .header("content-type", "multipart/form-data; boundary=b");
+        let chunks: Vec<_> = body.chunks(16 * 1024).map(<[u8]>::to_vec).collect();
+        request.body(bocadillo::Body::from_stream(Chunks(chunks.into())))
+    };
+    assert_eq!(post(vec![b'a'; 8 << 20]).await.status(), 413);
+    let head = b"--b\r\nContent-Disposition: form-data; name=\"f\"\r\nx: ".to_vec();
+    assert_eq!(
+        post([head, vec![b'a'; 8 << 20]].concat()).await.status(),
+        413
+    );
+    let field = [
+        b"--b\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n".to_vec(),
+        vec![b'a'; 4 << 20],
+        b"\r\n".to_vec(),
+    ]
+    .concat();
+    let form = [field.clone(), field, b"--b--\r\n".to_vec()].concat();
+    assert_eq!(post(form).await.text(), "2");
+}
+
+#[cfg(feature = "multipart")]
+struct Chunks(std::collections::VecDeque<Vec<u8>>);
+
+#[cfg(feature = "multipart")]
+impl futures_core::Stream for Chunks {
+    type Item = Result<Vec<u8>, std::convert::Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}

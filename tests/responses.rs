@@ -254,3 +254,127 @@ async fn files_are_sent_whole_in_part_or_not_again() {
         content.len().to_string()
     );
 }
+
+#[tokio::test]
+async fn lengths_that_are_declared_are_looked_at() {
+    use support::{http2, http2_request, soon};
+
+    async fn head(_req: &mut Request, res: &mut Response) {
+        res.header("content-length", "1000");
+    }
+    async fn twice(_req: &mut Request, res: &mut Response) {
+        res.text("hello");
+        res.append_header("content-length", "5");
+        res.append_header("content-length", "99");
+    }
+    async fn signed(_req: &mut Request, res: &mut Response) {
+        res.text("hello");
+        res.header("content-length", "+5");
+    }
+    async fn unchanged(_req: &mut Request, res: &mut Response) {
+        res.header("content-length", "5");
+        res.status(304);
+    }
+    async fn error(_req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.header("content-length", "5");
+        Err(bocadillo::HttpError::new(422).into())
+    }
+    async fn reset(_req: &mut Request, res: &mut Response) {
+        res.text("is not sent");
+        res.status(205);
+    }
+    async fn switches(_req: &mut Request, res: &mut Response) {
+        res.status(101);
+    }
+    let app = App::new()
+        .add("/head", &["head"], head)
+        .add("/twice", &["get"], twice)
+        .add("/signed", &["get"], signed)
+        .add("/unchanged", &["get"], unchanged)
+        .add("/error", &["get"], error)
+        .add("/reset", &["get"], reset)
+        .add("/switches", &["get"], switches);
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    for (method, path, status) in [
+        ("HEAD", "/head", 200),
+        ("GET", "/twice", 500),
+        ("GET", "/signed", 500),
+        ("GET", "/unchanged", 304),
+        ("GET", "/error", 422),
+        ("GET", "/reset", 205),
+    ] {
+        let reply = client.request(method, path).await;
+        assert_eq!(reply.status(), status, "{path}");
+        let response = http2_request(&mut send, method, path).await;
+        let response = soon("a response", response)
+            .await
+            .expect("no protocol error");
+        assert_eq!(response.status(), status, "{path}");
+        if path == "/head" {
+            assert!(reply.has("content-length: 1000"), "{reply:?}");
+            assert_eq!(response.headers()["content-length"], "1000");
+        }
+        let mut body = response.into_body();
+        while let Some(data) = soon("the body", body.data()).await {
+            data.expect("no protocol error");
+        }
+    }
+    let response = http2_request(&mut send, "GET", "/switches").await;
+    assert_eq!(
+        soon("a response", response).await.expect("one").status(),
+        500
+    );
+}
+
+#[cfg(feature = "file")]
+#[tokio::test]
+async fn a_file_that_is_not_the_content_leaves_nothing_behind() {
+    async fn folder(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.file(req, "src").await
+    }
+    async fn replaced(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.file(req, "LICENSE-MIT").await?;
+        res.text("something else");
+        Ok(())
+    }
+    async fn fails(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.file(req, "LICENSE-MIT").await?;
+        res.attachment("licence");
+        Err(bocadillo::HttpError::new(403).into())
+    }
+    async fn file(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.file(req, "LICENSE-MIT").await
+    }
+    let app = App::new()
+        .add("/folder", &["get"], folder)
+        .add("/replaced", &["get"], replaced)
+        .add("/fails", &["get"], fails)
+        .add("/file", &["get", "post"], file);
+    let client = Client::new(app);
+    assert_eq!(client.get("/folder").await.status(), 404);
+    for (path, status) in [("/replaced", 200), ("/fails", 403)] {
+        let response = client.get(path).await;
+        assert_eq!(response.status(), status, "{path}");
+        for header in [
+            "etag",
+            "last-modified",
+            "accept-ranges",
+            "content-disposition",
+        ] {
+            assert!(!response.headers().contains_key(header), "{path}: {header}");
+        }
+    }
+    let changed = client
+        .get("/file")
+        .header("range", "bytes=0-3")
+        .header("if-range", "\"old\"");
+    assert_eq!(
+        changed.await.status(),
+        200,
+        "a part of what has changed is worth nothing"
+    );
+    let posted = client.post("/file").header("if-none-match", "*").await;
+    assert_eq!(posted.status(), 200, "a condition is for GET");
+}

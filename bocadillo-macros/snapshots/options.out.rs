@@ -1,16 +1,18 @@
 async fn around() {
-    res.background({
+    let () = {
         let db = ::core::clone::Clone::clone(&db);
         let email = ::core::clone::Clone::clone(&email);
-        ::bocadillo::__private::task::<(), _>(
-            "send_confirmation",
-            ::core::panic::Location::caller(),
-            async move {
-                db.mark(email).await;
-            },
-        )
-        .name("mail")
-        .timeout(::core::time::Duration::from_millis(30000u64))
-        .when(::bocadillo::__private::When::Success)
-    });
+        res.background(
+            ::bocadillo::__private::task::<(), _>(
+                "send_confirmation",
+                ::core::panic::Location::caller(),
+                async move {
+                    db.mark(email).await;
+                },
+            )
+            .name("mail")
+            .timeout(::core::time::Duration::from_millis(30000u64))
+            .when(::bocadillo::__private::When::Success),
+        );
+    };
 }

@@ -38,11 +38,23 @@ enum Kind {
     Full(Bytes),
     /// A request's, read whole: it can be read again.
     Read(Bytes),
-    /// A request's that was given away: it cannot.
-    Taken,
+    /// A request's that is gone: it cannot.
+    Gone(Gone),
     Incoming(Upload),
     Boxed(Shareable<Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>>),
     Handed(Box<Shareable<Handed>>),
+}
+
+/// Why a request's body cannot be read: whoever tries again gets the same answer, and never the rest
+/// for the whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gone {
+    /// As a stream, or a form with files.
+    Taken,
+    TooLong,
+    Cut,
+    /// The future that read it was dropped.
+    Lost,
 }
 
 /// What is `Sync` although its content is not: a view may hold what it has read of a request over an
@@ -126,13 +138,18 @@ impl Body {
         }
     }
 
-    /// What is left of a request's body that was given away.
-    pub(crate) const fn taken() -> Self {
-        Self { kind: Kind::Taken }
+    /// What is left of a request's body that cannot be read (any more).
+    pub(crate) const fn gone(why: Gone) -> Self {
+        Self {
+            kind: Kind::Gone(why),
+        }
     }
 
-    pub(crate) fn is_taken(&self) -> bool {
-        matches!(self.kind, Kind::Taken)
+    pub(crate) fn as_gone(&self) -> Option<Gone> {
+        match self.kind {
+            Kind::Gone(why) => Some(why),
+            _ => None,
+        }
     }
 
     pub(crate) fn as_read(&self) -> Option<&Bytes> {
@@ -148,15 +165,6 @@ impl Body {
             body: mem::take(self),
             tasks: Some(tasks),
         })));
-    }
-
-    /// Whether a request's end was really seen, which hyper does not tell from an early reset of an
-    /// HTTP/2 stream with `NO_ERROR`.
-    pub(crate) fn is_incoming_complete(&self) -> bool {
-        match &self.kind {
-            Kind::Incoming(upload) => upload.incoming().is_none_or(Incoming::is_end_stream),
-            _ => true,
-        }
     }
 }
 
@@ -182,7 +190,7 @@ impl HttpBody for Body {
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) | Kind::Taken => true,
+            Kind::Empty | Kind::Read(_) | Kind::Gone(_) => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Incoming(upload) => upload.incoming().is_none_or(Incoming::is_end_stream),
             Kind::Boxed(_) | Kind::Handed(_) => self.kind.is_end_stream(),
@@ -192,7 +200,7 @@ impl HttpBody for Body {
     #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) | Kind::Taken => SizeHint::with_exact(0),
+            Kind::Empty | Kind::Read(_) | Kind::Gone(_) => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(upload) => {
                 let body = upload.incoming();
@@ -225,13 +233,21 @@ impl Kind {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
-            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Taken => Poll::Ready(None),
+            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Gone(_) => Poll::Ready(None),
             Self::Incoming(upload) => {
+                let is_http2 = upload.is_http2();
                 let Some(body) = upload.incoming_mut() else {
                     return Poll::Ready(None);
                 };
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
+                    // hyper takes an early reset with `NO_ERROR` for the end.
+                    None if is_http2 && !body.is_end_stream() => {
+                        *self = Self::Empty;
+                        Poll::Ready(Some(Err("the stream was reset".into())))
+                    }
+                    None => Poll::Ready(None),
+                }
             }
             Self::Boxed(body) => body.get_mut().as_mut().poll_frame(cx),
             Self::Handed(handed) => Pin::new(&mut handed.get_mut().body).poll_frame(cx),
@@ -268,7 +284,7 @@ impl From<&'static str> for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Empty | Kind::Taken => "Empty",
+            Kind::Empty | Kind::Gone(_) => "Empty",
             Kind::Full(_) | Kind::Read(_) => "Full",
             Kind::Incoming(_) => "Incoming",
             Kind::Boxed(_) => "Boxed",

@@ -83,6 +83,7 @@ impl<'a> Exchange<'a> {
     #[cold]
     fn answer_error(&mut self, error: &Error) {
         let view = self.view_name();
+        self.response.begin_error();
         let (request, response) = (&*self.request, &mut self.response);
         let handlers = request.host().shared().map(|shared| &shared.on_error);
         let handled = || handlers.is_some_and(|all| all.handle(request, response, error));

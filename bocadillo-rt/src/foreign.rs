@@ -3,22 +3,28 @@
 use std::{
     fmt,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, StatusCode, Version, header::RETRY_AFTER};
+use http::{
+    HeaderValue, Method, StatusCode, Version,
+    header::{CONTENT_LENGTH, RETRY_AFTER},
+};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    background::{About, Background, Runner},
+    background::{About, Background, Runner, message},
     body::Body,
     boxed::BoxedService,
     exchange::{Running, is_failure},
     host::Peer,
+    response::may_have_content,
     sent::{Busy, Connection, Delivery, SentBody},
 };
 
@@ -33,6 +39,11 @@ pub(crate) struct Foreign<S> {
 /// The client's address, in the extensions of a request: for an app within.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddr(pub(crate) SocketAddr);
+
+/// The connection and the app around an app, in the extensions of a request: a view that runs on
+/// without its client counts there.
+#[derive(Clone)]
+pub(crate) struct Around(pub(crate) Arc<Peer>);
 
 impl<S> Foreign<S> {
     pub(crate) fn new(
@@ -61,6 +72,7 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
             extensions.insert(ClientAddr(addr));
         }
         let exchange = Exchange {
+            method: request.method().clone(),
             background,
             runner: self.runner.clone(),
             connection: self.connection.clone(),
@@ -160,9 +172,14 @@ impl From<OrEmpty<Self>> for Body {
     }
 }
 
-fn held_back<B>() -> http::Response<OrEmpty<B>> {
+fn empty<B>(status: StatusCode) -> http::Response<OrEmpty<B>> {
     let mut response = http::Response::new(OrEmpty::Empty);
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *response.status_mut() = status;
+    response
+}
+
+fn held_back<B>() -> http::Response<OrEmpty<B>> {
+    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
@@ -173,11 +190,13 @@ fn held_back<B>() -> http::Response<OrEmpty<B>> {
 pub(crate) fn serve(
     service: &BoxedService,
     request: http::Request<Incoming>,
-    peer: &Peer,
+    peer: &Arc<Peer>,
     busy: Busy,
 ) -> Running {
     let runner = peer.shared.runner.clone();
     let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
+    let mut request = request;
+    request.extensions_mut().insert(Around(Arc::clone(peer)));
     let answering = foreign.begin(request, busy);
     Box::pin(async move {
         let response = answering.await?;
@@ -187,6 +206,7 @@ pub(crate) fn serve(
 
 /// What is known of the request, apart from the service.
 struct Exchange {
+    method: Method,
     background: Background,
     runner: Runner,
     connection: Connection,
@@ -203,16 +223,33 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let polled = catch_unwind(AssertUnwindSafe(|| this.stage.as_mut().respond(cx)));
+        let response = match polled {
+            Ok(polled) => ready!(polled)?,
+            Err(panic) => {
+                tracing::error!(panic = message(&*panic), "service panicked");
+                empty(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        };
+        Poll::Ready(Ok(this.exchange.hand_over(response)))
+    }
+}
+
+type Responded<B, E> = Poll<Result<http::Response<OrEmpty<B>>, E>>;
+
+impl<S, B> Stage<S, S::Future>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    B: HttpBody,
+{
+    fn respond(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Responded<B, S::Error> {
         loop {
-            let response = match this.stage.as_mut().project() {
+            let response = match self.as_mut().project() {
                 StageProj::Called { response } => {
                     let response = ready!(response.poll(cx))?;
-                    let response = response.map(|body| OrEmpty::Body { body });
-                    return Poll::Ready(Ok(this.exchange.hand_over(response)));
+                    return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
                 }
-                StageProj::HeldBack => {
-                    return Poll::Ready(Ok(this.exchange.hand_over(held_back())));
-                }
+                StageProj::HeldBack => return Poll::Ready(Ok(held_back())),
                 StageProj::Ready { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {
@@ -221,16 +258,37 @@ where
                     service.call(request)
                 }
             };
-            this.stage.set(Stage::Called { response });
+            self.set(Self::Called { response });
         }
     }
 }
 
 impl Exchange {
+    /// What hyper does itself on HTTP/1: no content where HTTP has none.
+    fn frame<B: HttpBody>(&self, response: &mut http::Response<OrEmpty<B>>) {
+        let status = response.status();
+        if self.version != Version::HTTP_2 {
+            return;
+        }
+        if !may_have_content(status) {
+            response.headers_mut().remove(CONTENT_LENGTH);
+        } else if self.method == Method::HEAD {
+            let length = response.body().size_hint().exact();
+            if let Some(length) = length.filter(|length| *length > 0) {
+                let entry = response.headers_mut().entry(CONTENT_LENGTH);
+                entry.or_insert_with(|| length.into());
+            }
+        } else {
+            return;
+        }
+        *response.body_mut() = OrEmpty::Empty;
+    }
+
     fn hand_over<B: HttpBody>(
         &mut self,
-        response: http::Response<B>,
-    ) -> http::Response<SentBody<B>> {
+        mut response: http::Response<OrEmpty<B>>,
+    ) -> http::Response<SentBody<OrEmpty<B>>> {
+        self.frame(&mut response);
         let mut slot = self.background.close(&self.runner);
         let status = response.status();
         let mut response = response.map(SentBody::untracked);

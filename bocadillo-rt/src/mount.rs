@@ -19,19 +19,21 @@ use crate::{
 /// The service, and what of the path it does not see.
 pub(crate) struct Mount {
     pub(crate) service: BoxedService,
-    pub(crate) prefix: Arc<str>,
+    /// How many segments of the path are the prefix.
+    pub(crate) segments: usize,
 }
 
 impl Mount {
     /// The path begins with the prefix, or it would not have been found.
     fn strip<B>(&self, request: &mut http::Request<B>) {
         let uri = request.uri();
-        let stripped = uri.path().get(self.prefix.len()..).unwrap_or_default();
-        let slash = if stripped.starts_with('/') { "" } else { "/" };
+        let path = uri.path();
+        let mut slashes = path.match_indices('/').skip(self.segments);
+        let stripped = slashes.next().map_or("/", |(at, _)| &path[at..]);
         let query = uri
             .query()
             .map_or(Cow::Borrowed(""), |query| format!("?{query}").into());
-        let path = PathAndQuery::try_from(format!("{slash}{stripped}{query}"));
+        let path = PathAndQuery::try_from(format!("{stripped}{query}"));
         let mut parts = uri.clone().into_parts();
         parts.path_and_query = path.ok();
         if let Ok(uri) = Uri::from_parts(parts) {
@@ -92,5 +94,9 @@ impl Endpoint for Mount {
         self.strip(&mut request);
         let responding = self.service.respond(request);
         Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+    }
+
+    fn nest(&mut self, segments: usize) {
+        self.segments += segments;
     }
 }

@@ -28,6 +28,11 @@ impl OnError {
         }));
     }
 
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.by_type.extend(other.by_type);
+        self.any = other.any.or(self.any.take());
+    }
+
     pub(crate) fn set_any(
         &mut self,
         handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,

@@ -9,7 +9,6 @@ use std::{
 };
 
 use crate::{
-    app::Shared,
     body::Body,
     boxed::Responding,
     detach,
@@ -34,6 +33,8 @@ impl Begun {
 
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        // What panics has ended too: it must not be polled again.
+        self.has_ended = true;
         let answer = self.view.as_mut().poll(cx);
         self.has_ended = answer.is_ready();
         answer
@@ -86,16 +87,17 @@ pub struct ServiceFuture(Kind);
 enum Kind {
     View {
         begun: Begun,
-        shared: Arc<Shared>,
+        host: Host,
     },
     /// What the layers are dropped with detaches its view itself.
     Layered(Responding),
 }
 
 impl ServiceFuture {
-    pub(crate) fn view(view: Running, shared: Arc<Shared>) -> Self {
+    /// `host` is where the view counts if it runs on without its client.
+    pub(crate) fn view(view: Running, host: Host) -> Self {
         let begun = Begun::new(view);
-        Self(Kind::View { begun, shared })
+        Self(Kind::View { begun, host })
     }
 
     pub(crate) fn layered(responding: Responding) -> Self {
@@ -120,12 +122,11 @@ impl Future for ServiceFuture {
 
 impl Drop for ServiceFuture {
     fn drop(&mut self) {
-        let Kind::View { begun, shared } = &mut self.0 else {
+        let Kind::View { begun, host } = &mut self.0 else {
             return;
         };
         if !begun.has_ended {
-            let host = Host::Service(Arc::clone(shared));
-            detach::detach(begun.take_running(), host);
+            detach::detach(begun.take_running(), host.clone());
         }
     }
 }

@@ -45,6 +45,9 @@ pub(crate) trait Endpoint: Send + Sync {
         route: RouteId,
         shared: Arc<Shared>,
     ) -> Running;
+
+    /// It is in a group whose prefix has so many segments.
+    fn nest(&mut self, _segments: usize) {}
 }
 
 /// What makes a view.
@@ -134,6 +137,9 @@ impl fmt::Display for Conflict {
 }
 
 impl std::error::Error for Conflict {}
+
+/// What is answered to `OPTIONS *`, which is about the server and not about a path.
+const SERVER_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl Router {
     /// Builds the table; of routes that conflict, the first stays.
@@ -241,7 +247,10 @@ impl Router {
             Ok(at) => (&self.views[self.exact[at].1], Params::default()),
             Err(_) => {
                 let Ok(found) = self.patterns.at(path) else {
-                    return self.with_slash(path);
+                    return match (method, path) {
+                        (&Method::OPTIONS, "*") => Found::Options(SERVER_METHODS),
+                        _ => self.with_slash(path),
+                    };
                 };
                 let views = &self.views[*found.value];
                 (views, Params::new(&views.names, path, &found.params))
@@ -257,8 +266,8 @@ impl Router {
     /// As in the original, what is there with a slash after it is not far.
     #[cold]
     fn with_slash(&self, path: &str) -> Found<'_> {
-        // Two slashes at the beginning of a location are those before a host.
-        if path.ends_with('/') || path.starts_with("//") {
+        // Without a path there is nothing to be beside of: `CONNECT`.
+        if path.ends_with('/') || !path.starts_with('/') {
             return Found::Nothing;
         }
         let path = format!("{path}/");
@@ -375,6 +384,7 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
         let code = tail
             .get(..2)
             .and_then(|code| std::str::from_utf8(code).ok());
+        let code = code.filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
         bytes.push(byte.ok_or("The path has a `%` that is no escape.")?);
         rest = &tail[2..];
@@ -450,6 +460,7 @@ mod tests {
         assert_eq!(decode("a%20b%C3%A9").as_deref(), Ok("a bé"));
         assert!(decode("100%").is_err());
         assert!(decode("%zz").is_err());
+        assert!(decode("%+1").is_err());
         assert!(decode("%ff").is_err());
     }
 }

@@ -42,6 +42,11 @@ impl Upload {
     }
 
     #[inline]
+    pub(crate) fn is_http2(&self) -> bool {
+        self.is_http2
+    }
+
+    #[inline]
     pub(crate) fn incoming(&self) -> Option<&Incoming> {
         self.body.as_ref()
     }

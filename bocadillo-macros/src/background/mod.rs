@@ -124,12 +124,7 @@ fn registration(
     let ident = &function.sig.ident;
     let span = ident.span();
     let crate_path = outer.unwrap_or(&options.crate_path);
-    let mut task = task(function, options, crate_path);
-    let values = values(function, options);
-    if !values.is_empty() {
-        // Within the call, so that this stays one statement, whatever comes after it.
-        task = quote_spanned!(span=> { #values #task });
-    }
+    let task = task(function, options, crate_path);
     let call = match registers {
         Registers::On(response) => {
             let target = target(response, options, ident);
@@ -148,7 +143,13 @@ fn registration(
         .attrs
         .iter()
         .filter(|attr| !attr.path().is_ident("doc"));
-    quote_spanned!(span=> #(#attrs)* #call)
+    let values = values(function, options);
+    if values.is_empty() {
+        return quote_spanned!(span=> #(#attrs)* #call);
+    }
+    // Before the call, which may borrow what they use. As a `let` this is one statement, whatever
+    // comes after it.
+    quote_spanned!(span=> #(#attrs)* let () = { #values #call };)
 }
 
 fn target(response: &Ident, options: &Options, name: &Ident) -> TokenStream {

@@ -121,6 +121,7 @@ impl App {
         location: &'static Location<'static>,
         view: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
+        let known = self.faults.len();
         let mut parsed = Vec::new();
         for method in methods.iter().filter(|method| **method != "*") {
             match Method::from_bytes(method.to_uppercase().as_bytes()) {
@@ -133,6 +134,13 @@ impl App {
         if parsed.is_empty() && !methods.contains(&"*") {
             self.faults
                 .push(format!("the view at {location} has no method"));
+        }
+        if self.faults.len() > known {
+            // Without its methods it would be for all.
+            return self;
+        }
+        if methods.contains(&"*") {
+            parsed.clear();
         }
         // As in the original, a leading slash need not be written.
         let slash = if path.starts_with('/') { "" } else { "/" };
@@ -153,7 +161,8 @@ impl App {
         self
     }
 
-    /// Adds what `build` adds, with `prefix` before every path.
+    /// Adds what `build` adds to an app, with `prefix` before every path. Values and handlers of errors
+    /// are those of the whole app.
     ///
     /// # Examples
     ///
@@ -173,17 +182,29 @@ impl App {
     #[must_use]
     #[doc(alias = "Router")]
     #[doc(alias = "include_router")]
+    #[track_caller]
     pub fn group(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
-        let outer = mem::take(&mut self.routes);
-        let mut this = build(self);
+        let group = build(Self::new());
+        if !group.layers.is_empty() {
+            let location = Location::caller();
+            self.faults.push(format!(
+                "the group `{prefix}` at {location} has a layer, which only an app has; mount an app"
+            ));
+        }
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        let inner = mem::replace(&mut this.routes, outer);
-        this.routes.extend(inner.into_iter().map(|route| Route {
-            path: format!("{slash}{prefix}{}", route.path).into(),
-            ..route
-        }));
-        this
+        self.routes
+            .extend(group.routes.into_iter().map(|mut route| {
+                route.endpoint.nest(service::segments(prefix));
+                let path = format!("{slash}{prefix}{}", route.path).into();
+                Route { path, ..route }
+            }));
+        self.faults.extend(group.faults);
+        self.state.0.extend(group.state.0);
+        self.on_error.extend(group.on_error);
+        self.on_startup.extend(group.on_startup);
+        self.on_shutdown.extend(group.on_shutdown);
+        self
     }
 
     /// Answers errors of one type, which views return: the type of the closure's third parameter.
@@ -296,7 +317,8 @@ impl App {
         self
     }
 
-    /// Awaits this when the server has ended, and all tasks with it; several, in their order.
+    /// Awaits this when the server has ended, and all tasks with it; several, in their order, each
+    /// whatever became of the others. Also if a function of [`on_startup`](Self::on_startup) failed.
     #[must_use]
     pub fn on_shutdown<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
     where
@@ -388,11 +410,24 @@ impl App {
             return Err(Error::msg(faults.join("; ")));
         }
         built.shared.runner.adopt_current();
-        run_all(on_startup).await?;
-        let served = server::serve_app(listener, built, &limits, shutdown).await;
-        // In each case: what was opened is to be closed.
-        let closed = run_all(on_shutdown).await;
-        served.and(closed)
+        let mut served = Ok(());
+        for hook in on_startup {
+            served = hook().await;
+            if served.is_err() {
+                break;
+            }
+        }
+        if served.is_ok() {
+            served = server::serve_app(listener, built, &limits, shutdown).await;
+        }
+        // In each case, and all of them: what was opened is to be closed.
+        for hook in on_shutdown {
+            if let Err(error) = hook().await {
+                tracing::error!(%error, "a function of `on_shutdown` failed");
+                served = served.and(Err(error));
+            }
+        }
+        served
     }
 
     fn build(self) -> (Built, Vec<Conflict>) {
@@ -440,13 +475,6 @@ where
     Fut: Future<Output = Result<()>> + Send + 'static,
 {
     Box::new(|| Box::pin(hook()))
-}
-
-async fn run_all(hooks: Vec<Hook>) -> Result<()> {
-    for hook in hooks {
-        hook().await?;
-    }
-    Ok(())
 }
 
 fn short_name<V>() -> &'static str {

@@ -81,7 +81,7 @@ impl App {
                 name: "mounted service",
                 endpoint: Box::new(Mount {
                     service: service.clone(),
-                    prefix: Arc::clone(&stripped),
+                    segments: segments(&stripped),
                 }),
                 location,
             });
@@ -148,6 +148,14 @@ impl App {
             .push(Box::new(move |inner| BoxedService::new(layer.layer(inner))));
         self
     }
+}
+
+/// How many segments a prefix has.
+pub(super) fn segments(prefix: &str) -> usize {
+    prefix
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .count()
 }
 
 impl Service<http::Request<Body>> for App {

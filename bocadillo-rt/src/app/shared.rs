@@ -17,6 +17,7 @@ use crate::{
     detach::Detached,
     error::HttpError,
     exchange::{self, Arriving, Running},
+    foreign::Around,
     host::{Host, Peer},
     mount::Layered,
     on_error::OnError,
@@ -46,7 +47,14 @@ pub(crate) struct Built {
 impl Built {
     pub(super) fn call(&self, request: http::Request<Body>) -> ServiceFuture {
         match &self.layered {
-            None => ServiceFuture::view(self.shared.call(request), Arc::clone(&self.shared)),
+            None => {
+                let around = request.extensions().get::<Around>().cloned();
+                let host = match around {
+                    Some(Around(peer)) => Host::Server(peer),
+                    None => Host::Service(Arc::clone(&self.shared)),
+                };
+                ServiceFuture::view(self.shared.call(request), host)
+            }
             Some(layered) => ServiceFuture::layered(layered.respond(request)),
         }
     }
@@ -147,7 +155,10 @@ fn answer<B: Arriving>(
     Box::pin(future::ready(answer))
 }
 
+/// Beside what was asked for, and by its last part alone: so it is right beneath a prefix too, and
+/// cannot be taken for another host.
 fn with_slash(uri: &Uri) -> String {
+    let last = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}"));
-    format!("{}/{}", uri.path(), query.unwrap_or_default())
+    format!("./{last}/{}", query.unwrap_or_default())
 }

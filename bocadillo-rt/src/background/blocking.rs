@@ -2,12 +2,13 @@
 
 use std::{
     panic,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use slab::Slab;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
 };
 
@@ -20,6 +21,8 @@ use crate::error::BoxError;
 pub(super) struct Blocking {
     permits: Arc<Semaphore>,
     calls: Mutex<Slab<Unfinished>>,
+    /// One has returned.
+    returned: Notify,
 }
 
 impl Blocking {
@@ -27,12 +30,26 @@ impl Blocking {
         Self {
             permits: Arc::new(Semaphore::new(max)),
             calls: Mutex::default(),
+            returned: Notify::new(),
         }
     }
 
     /// The tasks whose functions run now.
     pub(super) fn calls(&self) -> Vec<Unfinished> {
         self.locked().iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    /// Waits until none runs.
+    pub(super) async fn idle(&self) {
+        loop {
+            // Before the look, so that no return between the two is missed.
+            let mut returned = pin!(self.returned.notified());
+            returned.as_mut().enable();
+            if self.locked().is_empty() {
+                return;
+            }
+            returned.await;
+        }
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -63,6 +80,7 @@ impl Drop for Call<'_> {
         let call = self.blocking.locked().try_remove(self.key);
         // Its name is dropped outside of the lock.
         drop(call);
+        self.blocking.returned.notify_waiters();
     }
 }
 

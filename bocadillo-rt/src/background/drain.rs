@@ -104,12 +104,18 @@ impl Runner {
     /// ```
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         let grace = (limit / GRACE_SHARE).min(MAX_GRACE);
-        let is_idle = timeout(limit - grace, self.ledger().idle()).await.is_ok();
+        let is_idle = timeout(limit - grace, self.idle()).await.is_ok();
         if !is_idle {
             self.cancel_all();
-            let _ = timeout(grace, self.ledger().idle()).await;
+            let _ = timeout(grace, self.idle()).await;
         }
         self.end().await
+    }
+
+    /// Waits until no task waits or runs, and no function of one that has timed out.
+    async fn idle(&self) {
+        self.ledger().idle().await;
+        self.blocking().idle().await;
     }
 
     async fn end(&self) -> DrainReport {

@@ -197,7 +197,9 @@ impl Ledger {
     #[inline]
     fn settle(&self, book: MutexGuard<'_, Book>) {
         let waiting = book.stats.waiting;
-        self.is_full.store(waiting >= self.max_waiting, Relaxed);
+        // With a limit of nothing, one that waits is too much, and not none.
+        self.is_full
+            .store(waiting >= self.max_waiting.max(1), Relaxed);
         let is_idle = book.asking > 0 && waiting + book.stats.running == 0;
         drop(book);
         if is_idle {

@@ -22,10 +22,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 use http_body::Body as _;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    body::Body,
+    body::{Body, Gone},
     detach,
     error::{Error, HttpError, Result},
     exchange::Arriving,
@@ -98,12 +99,8 @@ impl Request {
 
     /// The body, as it is to be read once.
     fn take_body(&mut self) -> Body {
-        let body = mem::replace(&mut self.body, Body::taken());
+        let body = mem::replace(&mut self.body, Body::gone(Gone::Taken));
         body.as_read().cloned().map_or(body, Body::from)
-    }
-
-    fn is_http2(&self) -> bool {
-        self.head.version == Version::HTTP_2
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -231,39 +228,22 @@ impl Request {
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if self.body.is_taken() {
-            return Err(taken());
+        if let Some(why) = self.body.as_gone() {
+            return Err(gone(why, limit));
         }
-        if self.body.size_hint().lower() > limit as u64 {
-            return Err(too_long(limit));
-        }
+        let mut body = mem::replace(&mut self.body, Body::gone(Gone::Lost));
         let mut read = Collected::default();
         // By one future: one within the other would be moved, for each frame.
-        poll_fn(|cx| self.poll_read(cx, &mut read, limit)).await
-    }
-
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        read: &mut Collected,
-        limit: usize,
-    ) -> Poll<Result<Bytes>> {
-        loop {
-            if self.body.is_end_stream() {
-                return Poll::Ready(Ok(read.take()));
-            }
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(frame) => frame.map_err(cut)?,
-                None if self.is_http2() && !self.body.is_incoming_complete() => {
-                    return Poll::Ready(Err(cut("the stream was reset")));
-                }
-                None => return Poll::Ready(Ok(read.take())),
-            };
-            if let Ok(data) = frame.into_data() {
-                if read.len() + data.len() > limit {
-                    return Poll::Ready(Err(too_long(limit)));
-                }
-                read.push(data);
+        let end = if body.size_hint().lower() > limit as u64 {
+            Err(Gone::TooLong)
+        } else {
+            poll_fn(|cx| read.poll(&mut body, cx, limit)).await
+        };
+        match end {
+            Ok(()) => Ok(read.take()),
+            Err(why) => {
+                self.body = Body::gone(why);
+                Err(gone(why, limit))
             }
         }
     }
@@ -307,6 +287,28 @@ struct Collected {
 }
 
 impl Collected {
+    fn poll(
+        &mut self,
+        body: &mut Body,
+        cx: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Result<(), Gone>> {
+        while !body.is_end_stream() {
+            let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Err(cut(&*error))),
+                None => break,
+            };
+            if let Ok(data) = frame.into_data() {
+                if self.len() + data.len() > limit {
+                    return Poll::Ready(Err(Gone::TooLong));
+                }
+                self.push(data);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn len(&self) -> usize {
         let all = self.all.as_ref();
         all.map_or_else(|| self.first.len(), BytesMut::len)
@@ -340,11 +342,20 @@ impl From<http::Request<Body>> for Request {
     }
 }
 
-fn taken() -> Error {
-    Error::msg(
-        "the request's body was taken by `stream` or `multipart` before; read it by `body` first, \
-         which can be done again",
-    )
+/// Why a body cannot be read.
+#[cold]
+fn gone(why: Gone, limit: usize) -> Error {
+    match why {
+        Gone::Taken => Error::msg(
+            "the request's body was taken by `stream` or `multipart` before; read it by `body` \
+             first, which can be done again",
+        ),
+        Gone::Lost => Error::msg(
+            "the request's body was lost: the future that read it was dropped before its end",
+        ),
+        Gone::TooLong => too_long(limit),
+        Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
+    }
 }
 
 fn too_long(limit: usize) -> Error {
@@ -352,9 +363,14 @@ fn too_long(limit: usize) -> Error {
     HttpError::new(413).detail(detail).into()
 }
 
-fn cut(error: impl fmt::Display) -> Error {
+#[cold]
+fn cut(error: &(dyn std::error::Error + 'static)) -> Gone {
+    // A layer around the app may have a limit of its own.
+    if error.is::<LengthLimitError>() {
+        return Gone::TooLong;
+    }
     tracing::debug!(%error, "request body was cut off");
-    HttpError::new(400).detail("The body was cut off.").into()
+    Gone::Cut
 }
 
 /// Parses once more, to say where the mistake is.

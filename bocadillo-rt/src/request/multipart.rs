@@ -1,6 +1,14 @@
 //! Forms with files.
 
-use std::fmt;
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -47,29 +55,57 @@ impl Request {
             HttpError::new(415).detail("The content type `multipart/form-data` has no boundary.")
         })?;
         let limit = self.body_limit();
+        let unparsed = Arc::new(AtomicUsize::new(0));
+        let chunks = Chunks {
+            body: self.stream(),
+            unparsed: Arc::clone(&unparsed),
+            turn: 0,
+        };
         Ok(Multipart {
-            form: multer::Multipart::new(self.stream_of_errors(), boundary),
+            form: multer::Multipart::new(chunks, boundary),
+            current: None,
+            unparsed,
             left: limit,
             limit,
         })
     }
-
-    /// The parser wants an error that is one.
-    fn stream_of_errors(&mut self) -> Errors {
-        Errors(self.stream())
-    }
 }
 
-struct Errors(super::BodyStream);
+/// The parser keeps what it has read until it has found the end of a head: so much at most.
+const MAX_UNPARSED: usize = 1024 * 1024;
 
-impl futures_core::Stream for Errors {
+/// It reads as long as there is something, and looks at all of it each time: so much at once.
+const MAX_TURN: usize = 64 * 1024;
+
+/// The body as the parser gets it.
+struct Chunks {
+    body: super::BodyStream,
+    /// How much the parser has got since it has last given something. Only a number, and nobody else
+    /// looks at the time.
+    unparsed: Arc<AtomicUsize>,
+    turn: usize,
+}
+
+impl futures_core::Stream for Chunks {
     type Item = Result<Bytes, crate::error::BoxError>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        let next = std::pin::Pin::new(&mut self.0).poll_next(cx);
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.unparsed.load(Relaxed) > MAX_UNPARSED {
+            return Poll::Ready(Some(Err(Box::new(super::HttpError::new(413)))));
+        }
+        if self.turn > MAX_TURN {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = Pin::new(&mut self.body).poll_next(cx);
+        match &next {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.turn += chunk.len();
+                self.unparsed.fetch_add(chunk.len(), Relaxed);
+            }
+            _ => self.turn = 0,
+        }
         next.map(|chunk| chunk.map(|chunk| chunk.map_err(Into::into)))
     }
 }
@@ -77,6 +113,8 @@ impl futures_core::Stream for Errors {
 /// A form with files, as it comes; made by [`Request::multipart`].
 pub struct Multipart {
     form: multer::Multipart<'static>,
+    current: Option<multer::Field<'static>>,
+    unparsed: Arc<AtomicUsize>,
     left: usize,
     limit: usize,
 }
@@ -92,9 +130,16 @@ impl Multipart {
     ///
     /// Not cancel safe: what was read by a future that is dropped is lost.
     pub async fn next_field(&mut self) -> Result<Option<Field<'_>>> {
-        let field = self.form.next_field().await.map_err(malformed)?;
-        Ok(field.map(|field| Field {
+        if let Some(mut skipped) = self.current.take() {
+            while skipped.chunk().await.map_err(malformed)?.is_some() {
+                self.unparsed.store(0, Relaxed);
+            }
+        }
+        self.current = self.form.next_field().await.map_err(malformed)?;
+        self.unparsed.store(0, Relaxed);
+        Ok(self.current.as_mut().map(|field| Field {
             field,
+            unparsed: &self.unparsed,
             left: &mut self.left,
             limit: self.limit,
         }))
@@ -109,7 +154,8 @@ impl fmt::Debug for Multipart {
 
 /// One field of a [`Multipart`] form.
 pub struct Field<'a> {
-    field: multer::Field<'static>,
+    field: &'a mut multer::Field<'static>,
+    unparsed: &'a AtomicUsize,
     /// How many bytes the fields that are read whole may have yet, together.
     left: &'a mut usize,
     limit: usize,
@@ -141,7 +187,9 @@ impl Field<'_> {
     ///
     /// A 400 with the reason if the form is malformed or was cut off.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        self.field.chunk().await.map_err(malformed)
+        let chunk = self.field.chunk().await.map_err(malformed);
+        self.unparsed.store(0, Relaxed);
+        chunk
     }
 
     /// Reads the field whole.
@@ -184,9 +232,17 @@ impl fmt::Debug for Field<'_> {
 }
 
 fn malformed(error: multer::Error) -> Error {
-    let detail = match error {
-        multer::Error::StreamReadFailed(_) => "The body was cut off.".to_owned(),
-        error => format!("The form is malformed: {error}"),
+    let error = match error {
+        multer::Error::StreamReadFailed(error) => match error.downcast::<HttpError>() {
+            Ok(error) if error.status() == 413 => {
+                let detail = "A head within the form is too long.";
+                return HttpError::new(413).detail(detail).into();
+            }
+            Ok(error) => return (*error).into(),
+            Err(_) => return HttpError::new(400).detail("The body was cut off.").into(),
+        },
+        error => error,
     };
+    let detail = format!("The form is malformed: {error}");
     HttpError::new(400).detail(detail).into()
 }

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
 
-use super::{Request, cut, taken};
+use super::{Request, cut, gone};
 use crate::{
-    body::Body,
+    body::{Body, Gone},
     error::{Error, Result},
 };
 
@@ -45,16 +45,17 @@ impl Request {
     /// # }
     /// ```
     pub fn stream(&mut self) -> BodyStream {
-        let is_http2 = self.is_http2();
+        let limit = self.body_limit();
         let body = self.take_body();
-        BodyStream { body, is_http2 }
+        BodyStream { body, limit }
     }
 }
 
 /// A request's body in chunks; made by [`Request::stream`].
 pub struct BodyStream {
     body: Body,
-    is_http2: bool,
+    /// Only to say of a body that was too long how long it may be.
+    limit: usize,
 }
 
 impl Stream for BodyStream {
@@ -62,17 +63,13 @@ impl Stream for BodyStream {
 
     /// Yields an error, once, if the client cut the body off, or if it was taken before.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if self.body.is_taken() {
-            self.body = Body::empty();
-            return Poll::Ready(Some(Err(taken())));
+        if let Some(why) = self.body.as_gone() {
+            return Poll::Ready(Some(Err(self.end(why))));
         }
         loop {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.cut(&error)))),
-                None if self.is_http2 && !self.body.is_incoming_complete() => {
-                    return Poll::Ready(Some(Err(self.cut(&"the stream was reset"))));
-                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.end(cut(&*error))))),
                 None => return Poll::Ready(None),
             };
             if let Ok(data) = frame.into_data() {
@@ -97,9 +94,9 @@ impl BodyStream {
         next.await.transpose()
     }
 
-    fn cut(&mut self, error: &dyn fmt::Display) -> Error {
+    fn end(&mut self, why: Gone) -> Error {
         self.body = Body::empty();
-        cut(error)
+        gone(why, self.limit)
     }
 }
 

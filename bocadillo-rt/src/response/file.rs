@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::{
     Method, StatusCode,
-    header::{CONTENT_TYPE, RANGE},
+    header::{CONTENT_TYPE, IF_RANGE, RANGE},
 };
 use tower_http::services::ServeFile;
 use tower_service::Service as _;
@@ -55,10 +55,19 @@ impl Response {
             return Err(HttpError::new(404).into());
         }
         let mut request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
-        // The content of a HEAD is left out by the server. A part is for GET alone.
-        request.headers_mut().clone_from(req.headers());
+        // The content of a HEAD is left out by the server. Conditions are for it and GET, a part for
+        // GET alone.
+        let headers = request.headers_mut();
+        if matches!(*req.method(), Method::GET | Method::HEAD) {
+            headers.clone_from(req.headers());
+        }
         if req.method() != Method::GET {
-            request.headers_mut().remove(RANGE);
+            headers.remove(RANGE);
+        }
+        // A part of what has changed meanwhile is worth nothing. Whether it has, is not looked at: it
+        // is sent whole.
+        if headers.contains_key(IF_RANGE) {
+            headers.remove(RANGE);
         }
         let served = match ServeFile::new(path).call(request).await {
             Ok(served) => served,
@@ -82,6 +91,7 @@ impl Response {
             headers.insert(name, value.clone());
         }
         self.may_declare_length = true;
+        self.is_file = true;
         *self.body_mut() = Body::new(body);
         Ok(())
     }

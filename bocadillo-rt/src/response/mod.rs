@@ -70,6 +70,8 @@ pub struct Response {
     tasks: Slot,
     /// The view may have set a content-length. Else there is none to be checked.
     may_declare_length: bool,
+    /// Headers describe a file, which other content would not be.
+    is_file: bool,
     /// Why the response cannot be sent as it is.
     fault: Option<Box<Fault>>,
 }
@@ -83,6 +85,7 @@ impl Response {
             inner,
             tasks: Slot::default(),
             may_declare_length: false,
+            is_file: false,
             fault: None,
         }
     }
@@ -279,6 +282,9 @@ impl Response {
 
     #[inline(always)]
     fn content(&mut self, content_type: HeaderValue, body: Body) {
+        if self.is_file {
+            self.forget_content();
+        }
         self.inner_mut()
             .headers_mut()
             .insert(CONTENT_TYPE, content_type);
@@ -305,7 +311,9 @@ impl Response {
     }
 
     /// What describes content that is not sent now.
+    #[cold]
     fn forget_content(&mut self) {
+        self.is_file = false;
         let headers = self.inner_mut().headers_mut();
         for header in [
             ACCEPT_RANGES,
@@ -320,9 +328,14 @@ impl Response {
         }
     }
 
-    pub(crate) fn answer_http(&mut self, error: &HttpError) {
+    /// What was wrong with the view's own answer, and what describes its content, is not the error's.
+    pub(crate) fn begin_error(&mut self) {
         self.forget_content();
         self.fault = None;
+    }
+
+    pub(crate) fn answer_http(&mut self, error: &HttpError) {
+        self.begin_error();
         self.status(error.status());
         self.content(JSON, error.body().into());
     }
@@ -334,8 +347,7 @@ impl Response {
 
     fn answer_internal(&mut self) {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        self.forget_content();
-        self.fault = None;
+        self.begin_error();
         *self.inner_mut().status_mut() = status;
         self.text(Title(status).to_string());
     }
@@ -381,8 +393,11 @@ impl Response {
 
     /// Makes what HTTP allows of what the view built.
     pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
-        if self.may_declare_length {
-            self.check_length();
+        if self.may_declare_length && may_have_content(self.inner().status()) {
+            self.check_length(method);
+        }
+        if version == Version::HTTP_2 && self.inner().status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.fail("HTTP/2 has no status 101");
         }
         if let Some(fault) = self.fault.take() {
             tracing::error!(view, fault = fault.0, "response cannot be sent");
@@ -406,7 +421,9 @@ impl Response {
             }
             return;
         };
-        if length == 0 {
+        if method == Method::HEAD && self.inner().headers().contains_key(CONTENT_LENGTH) {
+            self.strip(&[]);
+        } else if length == 0 {
             self.inner_mut().headers_mut().insert(CONTENT_LENGTH, ZERO);
         } else if method == Method::HEAD {
             self.inner_mut()
@@ -424,16 +441,17 @@ impl Response {
     }
 
     /// A content-length that disagrees with the content would break the connection's framing.
-    fn check_length(&mut self) {
-        let Some(declared) = self.inner().headers().get(CONTENT_LENGTH) else {
-            return;
-        };
-        let declared = declared
-            .to_str()
-            .ok()
-            .and_then(|length| length.parse().ok());
+    fn check_length(&mut self, method: &Method) {
+        let mut all = self.inner().headers().get_all(CONTENT_LENGTH).iter();
+        let Some(first) = all.next() else { return };
+        let is_one = all.next().is_none();
+        let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+        let text = first.to_str().unwrap_or_default();
+        let declared = text.parse().ok().filter(|_| is_one && is_number);
         let known = self.inner().body().size_hint().exact();
-        if known.is_some_and(|known| declared != Some(known)) || declared.is_none() {
+        // The answer to a HEAD may declare what it does not have.
+        let is_absent = method == Method::HEAD && known == Some(0);
+        if declared.is_none() || !is_absent && known.is_some_and(|known| declared != Some(known)) {
             self.fail("header `content-length` disagrees with the content; leave it out");
         }
     }
@@ -441,10 +459,13 @@ impl Response {
 
 /// What HTTP calls a response with content, even if that is empty.
 #[inline]
-fn may_have_content(status: StatusCode) -> bool {
+pub(crate) fn may_have_content(status: StatusCode) -> bool {
     !matches!(
         status,
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        StatusCode::SWITCHING_PROTOCOLS
+            | StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT
+            | StatusCode::NOT_MODIFIED
     )
 }
 
