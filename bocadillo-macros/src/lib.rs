@@ -300,7 +300,7 @@ pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[route]` | `#[route]` begins with its path: `#[route("/orders")]` |
 /// | `"/orders/{id"` | a `{` in the path has no `}` after it |
 /// | `"/{rest:path}/more"` | `{rest:path}` matches the rest of the path; nothing can follow it |
-/// | `number: u64` for `"/orders/{id}"` | the path has no parameter `{number}`; add it there, or remove the argument |
+/// | `number: u64` for `"/orders/{id}"` | the path has no parameter `{number}`; add it there, or read the query by `req.query()` |
 /// | `"/orders/{id}"` without `id` | no argument takes the path's `{id}`; add `id: String`, say |
 /// | `methods = ["a b"]` | no method of HTTP; write a name such as "post" |
 /// | `id: Vec<u8>` | `Vec<u8>` cannot be a path parameter |

@@ -144,7 +144,7 @@ fn check_params(path: &LitStr, params: &[Param], errors: &mut Errors) {
             errors.at(
                 &param.name,
                 format!(
-                    "the path has no parameter `{{{name}}}`; add it there, or remove the argument"
+                    "the path has no parameter `{{{name}}}`; add it there, or read the query by `req.query()`"
                 ),
             );
         }

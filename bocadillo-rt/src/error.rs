@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Any error that a view gives up with.
 ///
 /// It takes every `std::error::Error` by `?`, and for that it is not one itself. An [`HttpError`]
-/// keeps its status; anything else is a 500 that tells the client nothing, and whose whole chain
+/// keeps its status; anything else is a 500 that tells the client nothing (in plain text, as in the
+/// original; [`App::on_any_error`](crate::App::on_any_error) has other words), and whose whole chain
 /// of causes is logged.
 ///
 /// # Examples

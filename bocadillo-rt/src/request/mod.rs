@@ -379,10 +379,11 @@ fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize::<_, T>(&mut json);
     let detail = match parsed {
-        Err(error) if error.path().iter().next().is_some() => {
-            format!("JSON is malformed at `{}`: {}", error.path(), error.inner())
-        }
-        Err(error) => format!("JSON is malformed: {}", error.inner()),
+        Err(error) => match &*error.path().to_string() {
+            // At the top, or before it was clear where.
+            "." | "?" => format!("JSON is malformed: {}", error.inner()),
+            path => format!("JSON is malformed at `{path}`: {}", error.inner()),
+        },
         // What comes after it.
         Ok(_) => match json.end() {
             Err(error) => format!("JSON is malformed: {error}"),
