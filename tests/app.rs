@@ -735,3 +735,54 @@ async fn a_unix_socket_is_served() {
     assert_eq!(reports.next().await.delivery, Some(Delivery::Sent));
     std::fs::remove_file(&path).expect("it is there");
 }
+
+/// A stream of events would go on for ever: nobody waits for it at the end, and its client sees an end.
+#[tokio::test]
+async fn a_stream_of_events_ends_with_the_server() {
+    struct Never;
+    impl futures_core::Stream for Never {
+        type Item = Result<bocadillo::Event, Infallible>;
+
+        fn poll_next(
+            self: std::pin::Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+    async fn events(_req: &mut Request, res: &mut Response) {
+        res.event_stream(Never);
+        res.background(async {});
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let runner = Runner::current().drain_timeout(2 * support::PATIENCE);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let app = App::new()
+        .add("/", &["get"], events)
+        .background(runner.clone())
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let served = tokio::spawn(app.serve_with(listener));
+    let mut client = Http1::connect(addr).await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/").await;
+    let mut body = soon("a response", response).await.expect("one").into_body();
+    stop.send(()).expect("the app waits");
+    assert!(
+        soon("the end", body.data()).await.is_none(),
+        "it ends, and is not reset"
+    );
+    let text = String::from_utf8(client.rest().await).expect("text");
+    assert!(
+        text.ends_with("\r\n0\r\n\r\n"),
+        "the last chunk has come: {text:?}"
+    );
+    soon("the end", served)
+        .await
+        .expect("no panic")
+        .expect("a clean end");
+    assert_eq!(runner.stats().completed, 2);
+}

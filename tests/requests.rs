@@ -583,3 +583,31 @@ impl futures_core::Stream for Chunks {
         std::task::Poll::Ready(self.0.pop_front().map(Ok))
     }
 }
+
+/// A body whose next part does not come is given up, however it is read.
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    async fn whole(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.text(req.body().await?);
+        Ok(())
+    }
+    async fn stream(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let mut stream = req.stream();
+        while stream.chunk().await?.is_some() {}
+        Ok(())
+    }
+    let app = App::new()
+        .add("/whole", &["post"], whole)
+        .add("/stream", &["post"], stream)
+        .limits(Limits::new().body_timeout(std::time::Duration::from_millis(50)));
+    let (addr, _) = start(app).await;
+    for path in ["/whole", "/stream"] {
+        let mut client = Http1::connect(addr).await;
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc"
+            ))
+            .await;
+        assert_eq!(client.reply(false).await.status(), 408, "{path}");
+    }
+}

@@ -53,6 +53,8 @@ pub(crate) enum Gone {
     Taken,
     TooLong,
     Cut,
+    /// Its next part did not come.
+    Late,
     /// The future that read it was dropped.
     Lost,
 }

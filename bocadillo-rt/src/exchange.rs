@@ -98,6 +98,9 @@ impl<'a> Exchange<'a> {
     fn hand_over(&mut self) -> Answer {
         let version = self.request.version();
         if !self.response.is_ordinary(version) {
+            if let Some(shared) = self.request.host().shared() {
+                self.response.end_with(&shared.ending);
+            }
             let view = self.view_name();
             self.response.finish(self.request.method(), version, view);
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// | [`header_bytes`](Self::header_bytes) | 64 KiB | all headers of a request together; HTTP/1 answers 431 |
 /// | [`streams`](Self::streams) | 200 | as hyper; concurrent requests of an HTTP/2 connection, further ones are refused |
 /// | [`body`](Self::body) | 2 MiB | as axum; 413 when a view reads more |
+/// | [`body_timeout`](Self::body_timeout) | 30 s | as nginx, halved; 408 when a view waits for so long for the next part of a body |
 /// | [`detached`](Self::detached) | 1024 | views that run on although their client has left, in all |
 /// | [`detached_per_connection`](Self::detached_per_connection) | 16 | of one connection, so that no client takes them all |
 /// | [`detached_timeout`](Self::detached_timeout) | 30 s | after that such a view is dropped |
@@ -38,6 +39,7 @@ pub struct Limits {
     pub(crate) header_bytes: usize,
     pub(crate) streams: u32,
     pub(crate) body: usize,
+    pub(crate) body_timeout: Duration,
     pub(crate) detached: usize,
     pub(crate) detached_per_connection: usize,
     pub(crate) detached_timeout: Duration,
@@ -55,6 +57,7 @@ impl Limits {
             header_bytes: 64 * 1024,
             streams: 200,
             body: 2 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
             detached: 1024,
             detached_per_connection: 16,
             detached_timeout: Duration::from_secs(30),
@@ -114,6 +117,15 @@ impl Limits {
     #[must_use]
     pub fn body(self, body: usize) -> Self {
         Self { body, ..self }
+    }
+
+    /// Sets how long a view waits for the next part of a request's body.
+    #[must_use]
+    pub fn body_timeout(self, body_timeout: Duration) -> Self {
+        Self {
+            body_timeout,
+            ..self
+        }
     }
 
     /// Sets how many views may run on without their clients.

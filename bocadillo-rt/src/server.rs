@@ -9,6 +9,7 @@ use hyper_util::{
     server::conn::auto::{Builder, UpgradeableConnection},
 };
 use tokio::{runtime::Handle, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::{
@@ -134,6 +135,7 @@ where
                 limits: &limits,
                 runner: &runner,
                 detached: None,
+                ending: None,
             };
             server.run(listener, shutdown, serve).await
         })
@@ -160,6 +162,7 @@ pub(crate) async fn serve_app(
         limits,
         runner: &shared.runner,
         detached: Some(&shared.detached),
+        ending: Some(&shared.ending),
     };
     let serve = |connection, addr| AppService {
         peer: Arc::new(Peer {
@@ -200,6 +203,7 @@ struct Server<'a> {
     limits: &'a Limits,
     runner: &'a Runner,
     detached: Option<&'a Detached>,
+    ending: Option<&'a CancellationToken>,
 }
 
 impl Server<'_> {
@@ -236,6 +240,9 @@ impl Server<'_> {
             serving = shutdown.wait() => serving,
             () = accepting => None,
         };
+        if let Some(ending) = self.ending {
+            ending.cancel();
+        }
         let ending = Ending {
             watch: &watch,
             connections: &permits,

@@ -14,6 +14,7 @@ use std::{
 
 use http::Method;
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio_util::sync::CancellationToken;
 
 use self::shared::State;
 pub(crate) use self::shared::{Built, Shared};
@@ -437,6 +438,8 @@ impl App {
             state: self.state,
             runner: self.runner,
             body_limit: self.limits.body,
+            body_timeout: self.limits.body_timeout,
+            ending: CancellationToken::new(),
             detached: Detached::new(&self.limits),
             on_error: self.on_error,
         });

@@ -5,10 +5,12 @@ use std::{
     collections::HashMap,
     future,
     sync::Arc,
+    time::Duration,
 };
 
 use http::{Uri, header::RETRY_AFTER};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::Runner,
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) state: State,
     pub(crate) runner: Runner,
     pub(crate) body_limit: usize,
+    pub(crate) body_timeout: Duration,
+    /// The server is to end: what would go on for ever ends now.
+    pub(crate) ending: CancellationToken,
     pub(crate) detached: Detached,
     pub(crate) on_error: OnError,
 }

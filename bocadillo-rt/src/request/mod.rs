@@ -17,6 +17,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +25,7 @@ use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use tokio::time::{Sleep, sleep};
 
 use crate::{
     body::{Body, Gone},
@@ -70,8 +72,9 @@ pub struct Request {
     host: Host,
 }
 
-/// A request body may be this long, unless the app says otherwise: 2 MiB.
-pub(crate) const BODY_LIMIT: usize = 2 * 1024 * 1024;
+/// Where there is no app to ask: as [`Limits`](crate::Limits) are.
+const BODY_LIMIT: usize = 2 * 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Request {
     /// Takes a request apart where it will stay.
@@ -111,6 +114,12 @@ impl Request {
         self.host
             .shared()
             .map_or(BODY_LIMIT, |shared| shared.body_limit)
+    }
+
+    fn body_timeout(&self) -> Duration {
+        self.host
+            .shared()
+            .map_or(BODY_TIMEOUT, |shared| shared.body_timeout)
     }
 
     /// Returns the method.
@@ -211,7 +220,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off; an error that says
+    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off, a 408 if its next
+    /// part does not come for 30 s ([`Limits`](crate::Limits) have both); an error that says
     /// so, a 500, if it was taken as a stream or a form with files before.
     ///
     /// # Cancel safety
@@ -233,11 +243,12 @@ impl Request {
         }
         let mut body = mem::replace(&mut self.body, Body::gone(Gone::Lost));
         let mut read = Collected::default();
+        let mut patience = Patience::new(self.body_timeout());
         // By one future: one within the other would be moved, for each frame.
         let end = if body.size_hint().lower() > limit as u64 {
             Err(Gone::TooLong)
         } else {
-            poll_fn(|cx| read.poll(&mut body, cx, limit)).await
+            poll_fn(|cx| read.poll(&mut body, cx, limit, &mut patience)).await
         };
         match end {
             Ok(()) => Ok(read.take()),
@@ -279,6 +290,35 @@ impl Request {
     }
 }
 
+/// How long the next part of a body may take. Most bodies are there: a timer is made when one is not.
+struct Patience {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// Pending while there is time to wait; an error when it is over.
+    #[inline]
+    fn poll(&mut self, has_come: bool, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        if has_come {
+            self.timer = None;
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(cx)
+    }
+
+    #[cold]
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(cx).map(|()| Err(Gone::Late))
+    }
+}
+
 /// A body as far as it has come. Most are one frame, which need not be copied.
 #[derive(Default)]
 struct Collected {
@@ -292,9 +332,12 @@ impl Collected {
         body: &mut Body,
         cx: &mut Context<'_>,
         limit: usize,
+        patience: &mut Patience,
     ) -> Poll<Result<(), Gone>> {
         while !body.is_end_stream() {
-            let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            let polled = Pin::new(&mut *body).poll_frame(cx);
+            ready!(patience.poll(polled.is_ready(), cx))?;
+            let frame = match ready!(polled) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Err(cut(&*error))),
                 None => break,
@@ -354,6 +397,7 @@ fn gone(why: Gone, limit: usize) -> Error {
             "the request's body was lost: the future that read it was dropped before its end",
         ),
         Gone::TooLong => too_long(limit),
+        Gone::Late => HttpError::new(408).detail("The body took too long.").into(),
         Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
 
-use super::{Request, cut, gone};
+use super::{Patience, Request, cut, gone};
 use crate::{
     body::{Body, Gone},
     error::{Error, Result},
@@ -47,7 +47,12 @@ impl Request {
     pub fn stream(&mut self) -> BodyStream {
         let limit = self.body_limit();
         let body = self.take_body();
-        BodyStream { body, limit }
+        let patience = Patience::new(self.body_timeout());
+        BodyStream {
+            body,
+            limit,
+            patience,
+        }
     }
 }
 
@@ -56,6 +61,7 @@ pub struct BodyStream {
     body: Body,
     /// Only to say of a body that was too long how long it may be.
     limit: usize,
+    patience: Patience,
 }
 
 impl Stream for BodyStream {
@@ -67,7 +73,12 @@ impl Stream for BodyStream {
             return Poll::Ready(Some(Err(self.end(why))));
         }
         loop {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let this = &mut *self;
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            if let Err(why) = ready!(this.patience.poll(polled.is_ready(), cx)) {
+                return Poll::Ready(Some(Err(self.end(why))));
+            }
+            let frame = match ready!(polled) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(self.end(cut(&*error))))),
                 None => return Poll::Ready(None),

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::{self, Write as _},
+    mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -10,7 +11,9 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderValue, header::CACHE_CONTROL};
+use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Response;
 use crate::{body::Body, error::BoxError};
@@ -125,8 +128,8 @@ fn lines(f: &mut fmt::Formatter<'_>, field: &str, text: &str) -> fmt::Result {
 }
 
 impl Response {
-    /// Makes a stream of events the content. It lives as long as the client does: a quiet one is not
-    /// timed out.
+    /// Makes a stream of events the content. It lives as long as the client does, and as the server: a
+    /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it.
     ///
     /// If it yields an error, the response is cut off; the error is logged.
     ///
@@ -163,6 +166,38 @@ impl Response {
         self.content(EVENTS, Body::from_stream(text));
         let headers = self.inner_mut().headers_mut();
         headers.insert(CACHE_CONTROL, NO_CACHE);
+        self.is_endless = true;
+    }
+
+    /// Ends a stream of events when the server is to end.
+    pub(crate) fn end_with(&mut self, ending: &CancellationToken) {
+        if !self.is_endless {
+            return;
+        }
+        let body = mem::take(self.body_mut());
+        let ending = Box::pin(ending.clone().cancelled_owned());
+        self.body(Body::new(Until { body, ending }));
+    }
+}
+
+/// A body that ends with the server.
+struct Until {
+    body: Body,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl HttpBody for Until {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.ending.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Response {
     may_declare_length: bool,
     /// Headers describe a file, which other content would not be.
     is_file: bool,
+    /// Its content goes on until somebody leaves.
+    is_endless: bool,
     /// Why the response cannot be sent as it is.
     fault: Option<Box<Fault>>,
 }
@@ -86,6 +88,7 @@ impl Response {
             tasks: Slot::default(),
             may_declare_length: false,
             is_file: false,
+            is_endless: false,
             fault: None,
         }
     }
@@ -330,6 +333,7 @@ impl Response {
 
     /// What was wrong with the view's own answer, and what describes its content, is not the error's.
     pub(crate) fn begin_error(&mut self) {
+        self.is_endless = false;
         self.forget_content();
         self.fault = None;
     }
@@ -387,7 +391,7 @@ impl Response {
     /// Whether there is nothing to do about it before it can be sent.
     #[inline]
     pub(crate) fn is_ordinary(&self, version: Version) -> bool {
-        let is_special = self.may_declare_length || self.fault.is_some();
+        let is_special = self.may_declare_length || self.is_endless || self.fault.is_some();
         !is_special && version != Version::HTTP_2 && may_have_content(self.inner().status())
     }
 
