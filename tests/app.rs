@@ -771,10 +771,9 @@ async fn a_stream_of_events_ends_with_the_server() {
     let response = http2_request(&mut send, "GET", "/").await;
     let mut body = soon("a response", response).await.expect("one").into_body();
     stop.send(()).expect("the app waits");
-    assert!(
-        soon("the end", body.data()).await.is_none(),
-        "it ends, and is not reset"
-    );
+    while let Some(data) = soon("the end", body.data()).await {
+        assert!(data.expect("it ends, and is not reset").is_empty());
+    }
     let text = String::from_utf8(client.rest().await).expect("text");
     assert!(
         text.ends_with("\r\n0\r\n\r\n"),
@@ -785,4 +784,18 @@ async fn a_stream_of_events_ends_with_the_server() {
         .expect("no panic")
         .expect("a clean end");
     assert_eq!(runner.stats().completed, 2);
+}
+
+/// An app that was called as a service can still be served.
+#[tokio::test]
+async fn an_app_that_was_called_is_served_as_it_is() {
+    let mut app = App::new().add("/", &["get"], hello);
+    let request = http::Request::new(Body::empty());
+    let called = tower_service::Service::call(&mut app, request).await;
+    assert_eq!(called.expect("it never fails").status(), 200);
+    let (addr, _) = start(app).await;
+    assert_eq!(
+        Http1::connect(addr).await.request("GET", "/").await.body,
+        "hello"
+    );
 }

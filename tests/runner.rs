@@ -426,6 +426,30 @@ async fn a_task_that_blocks_does_not_keep_requests_waiting() {
     until(&runner, "the task's end", |it| it.completed == 1).await;
 }
 
+/// What waits for a place to block has not begun: its time does not run.
+#[tokio::test]
+async fn a_function_that_waits_for_its_place_does_not_time_out() {
+    #[route("/")]
+    async fn two(_req: &mut Request, res: &mut Response) {
+        for name in ["first", "second"] {
+            let task = Task::blocking(|| thread::sleep(Duration::from_millis(60)));
+            res.add_background(task.name(name).timeout(Duration::from_millis(100)));
+        }
+    }
+    let runner = Runner::current().max_blocking(1);
+    let client = Client::with_runner(App::new().route(two), runner);
+    let reports = client.get("/").await.tasks().await;
+    assert_eq!(reports.len(), 2);
+    for report in &reports {
+        assert_eq!(report.outcome, State::Completed, "{report:?}");
+    }
+    let began = |at: usize| reports[at].started_at.expect("it was called");
+    assert!(
+        began(1) - began(0) >= Duration::from_millis(50),
+        "{reports:?}"
+    );
+}
+
 #[tokio::test]
 async fn blocking_functions_are_bounded_and_know_where_they_are() {
     #[derive(Clone, Default)]

@@ -214,3 +214,19 @@ async fn an_ended_runner_refuses() {
     assert_eq!(reports[0].outcome, State::Refused);
     assert_eq!((runner.stats().registered, runner.stats().refused), (1, 1));
 }
+
+/// A function that a timed-out task has left behind is waited for, as long as there is time.
+#[tokio::test]
+async fn a_drain_waits_for_functions_that_were_left_behind() {
+    #[route("/")]
+    async fn index(_req: &mut Request, res: &mut Response) {
+        let long = Task::blocking(|| std::thread::sleep(Duration::from_millis(300)));
+        res.background(long.timeout(Duration::from_millis(20)));
+    }
+    let runner = Runner::current();
+    let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
+    let reports = client.get("/").await.tasks().await;
+    assert_eq!(reports[0].outcome, State::TimedOut);
+    let report = runner.drain(PATIENCE).await;
+    assert!(report.is_clean(), "{report}");
+}

@@ -404,7 +404,10 @@ impl App {
         let shutdown = mem::take(&mut self.shutdown);
         let on_startup = mem::take(&mut self.on_startup);
         let on_shutdown = mem::take(&mut self.on_shutdown);
-        let (built, conflicts) = self.build();
+        let (built, conflicts) = match self.built.take() {
+            Some(built) => (built, Vec::new()),
+            None => self.build(),
+        };
         let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
         let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
         if !faults.is_empty() {
@@ -459,7 +462,12 @@ impl App {
     /// The built application; what is wrong is logged, since nobody is there to be told.
     fn built(&mut self) -> &Built {
         if self.built.is_none() {
-            let this = mem::take(self);
+            let mut this = mem::take(self);
+            // A server of its own may come later.
+            self.limits = this.limits.clone();
+            self.shutdown = mem::take(&mut this.shutdown);
+            self.on_startup = mem::take(&mut this.on_startup);
+            self.on_shutdown = mem::take(&mut this.on_shutdown);
             for fault in &this.faults {
                 tracing::error!(fault, "route ignored");
             }

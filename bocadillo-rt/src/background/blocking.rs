@@ -86,8 +86,9 @@ impl Drop for Call<'_> {
 
 /// Calls `function` on a thread for that, when one of the runner's permits is free.
 ///
-/// The permit goes with the function and not with the task: a task that timed out has left its
-/// function behind, which still takes its thread.
+/// Until then the task's time does not run: what was never called has not timed out. The permit goes
+/// with the function and not with the task: a task that timed out has left its function behind, which
+/// still takes its thread.
 pub(super) async fn run<F, T>(function: F) -> Result<(), BoxError>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -96,7 +97,12 @@ where
     let context = context::current();
     let runner = context.runner().cloned();
     let permit = match &runner {
-        Some(runner) => runner.blocking().permit().await,
+        Some(runner) => {
+            context::set_queued(true);
+            let permit = runner.blocking().permit().await;
+            context::set_queued(false);
+            permit
+        }
         None => None,
     };
     let called = spawn_blocking(move || {

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     About, IntoTask, Runner, Unfinished,
-    info::{Info, Shared, Times},
+    info::{Info, Shared, Times, now},
 };
 use crate::sent::Delivery;
 
@@ -162,6 +162,16 @@ impl Context {
         info.shared = *self.0;
         enter(&mut Some(Box::new(info)), f)
     }
+}
+
+/// Has the time of the task that calls this stand still, or run from now on.
+pub(super) fn set_queued(is_queued: bool) {
+    CURRENT.with_borrow_mut(|current| {
+        if let Some(info) = current {
+            info.is_queued = is_queued;
+            info.started_at = (!is_queued).then(now);
+        }
+    });
 }
 
 /// Calls `poll` with this as the current context.

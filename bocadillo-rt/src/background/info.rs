@@ -21,6 +21,8 @@ pub(super) struct Info {
     pub(super) timer: Option<Pin<Box<Sleep>>>,
     /// The ledger knows how to wake it.
     pub(super) is_wakeable: bool,
+    /// It waits for a place where functions may block: its time does not run yet.
+    pub(super) is_queued: bool,
     /// A poll that took too long is logged once.
     pub(super) has_blocked: bool,
 }
@@ -72,6 +74,7 @@ impl Info {
             key: 0,
             timer: None,
             is_wakeable: false,
+            is_queued: false,
             has_blocked: false,
         }
     }

@@ -114,6 +114,9 @@ impl Run {
             info.is_wakeable = true;
             runner.ledger().keep_waker(info.key, cx.waker().clone());
         }
+        if info.is_queued {
+            return Poll::Pending;
+        }
         let Some(timeout) = info.timeout.or(runner.config().timeout) else {
             return Poll::Pending;
         };

@@ -16,7 +16,7 @@ use std::{
     mem,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -68,6 +68,8 @@ pub struct Request {
     /// Split: to map the body of a whole one moves it twice.
     head: http::request::Parts,
     body: Body,
+    /// What reads the body was dropped before its end, or reads it now.
+    is_lost: bool,
     params: Params,
     host: Host,
 }
@@ -95,6 +97,7 @@ impl Request {
         Self {
             head,
             body,
+            is_lost: false,
             params,
             host,
         }
@@ -102,6 +105,9 @@ impl Request {
 
     /// The body, as it is to be read once.
     fn take_body(&mut self) -> Body {
+        if self.is_lost {
+            return Body::gone(Gone::Lost);
+        }
         let body = mem::replace(&mut self.body, Body::gone(Gone::Taken));
         body.as_read().cloned().map_or(body, Body::from)
     }
@@ -238,18 +244,15 @@ impl Request {
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if let Some(why) = self.body.as_gone() {
+        if let Some(why) = self.as_gone() {
             return Err(gone(why, limit));
         }
-        let mut body = mem::replace(&mut self.body, Body::gone(Gone::Lost));
         let mut read = Collected::default();
-        let mut patience = Patience::new(self.body_timeout());
-        // By one future: one within the other would be moved, for each frame.
-        let end = if body.size_hint().lower() > limit as u64 {
-            Err(Gone::TooLong)
-        } else {
-            poll_fn(|cx| read.poll(&mut body, cx, limit, &mut patience)).await
-        };
+        let mut timer = None;
+        // Unless this comes to its end.
+        self.is_lost = true;
+        let end = poll_fn(|cx| self.poll_read(cx, &mut read, &mut timer, limit)).await;
+        self.is_lost = false;
         match end {
             Ok(()) => Ok(read.take()),
             Err(why) => {
@@ -257,6 +260,40 @@ impl Request {
                 Err(gone(why, limit))
             }
         }
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut Collected,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        limit: usize,
+    ) -> Poll<Result<(), Gone>> {
+        if self.body.size_hint().lower() > limit as u64 {
+            return Poll::Ready(Err(Gone::TooLong));
+        }
+        while !self.body.is_end_stream() {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                return wait(timer, self.body_timeout(), cx).map(Err);
+            };
+            *timer = None;
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Err(cut(&*error))),
+                None => break,
+            };
+            if let Ok(data) = frame.into_data() {
+                if read.len() + data.len() > limit {
+                    return Poll::Ready(Err(Gone::TooLong));
+                }
+                read.push(data);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn as_gone(&self) -> Option<Gone> {
+        self.body.as_gone().or(self.is_lost.then_some(Gone::Lost))
     }
 
     /// Reads the body as text.
@@ -290,33 +327,12 @@ impl Request {
     }
 }
 
-/// How long the next part of a body may take. Most bodies are there: a timer is made when one is not.
-struct Patience {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self { limit, timer: None }
-    }
-
-    /// Pending while there is time to wait; an error when it is over.
-    #[inline]
-    fn poll(&mut self, has_come: bool, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        if has_come {
-            self.timer = None;
-            return Poll::Ready(Ok(()));
-        }
-        self.wait(cx)
-    }
-
-    #[cold]
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        timer.as_mut().poll(cx).map(|()| Err(Gone::Late))
-    }
+/// Pending while there is time to wait for the next part of a body. Most are there: a timer is made
+/// when one is not.
+#[cold]
+fn wait(timer: &mut Option<Pin<Box<Sleep>>>, limit: Duration, cx: &mut Context<'_>) -> Poll<Gone> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+    timer.as_mut().poll(cx).map(|()| Gone::Late)
 }
 
 /// A body as far as it has come. Most are one frame, which need not be copied.
@@ -327,31 +343,6 @@ struct Collected {
 }
 
 impl Collected {
-    fn poll(
-        &mut self,
-        body: &mut Body,
-        cx: &mut Context<'_>,
-        limit: usize,
-        patience: &mut Patience,
-    ) -> Poll<Result<(), Gone>> {
-        while !body.is_end_stream() {
-            let polled = Pin::new(&mut *body).poll_frame(cx);
-            ready!(patience.poll(polled.is_ready(), cx))?;
-            let frame = match ready!(polled) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Err(cut(&*error))),
-                None => break,
-            };
-            if let Ok(data) = frame.into_data() {
-                if self.len() + data.len() > limit {
-                    return Poll::Ready(Err(Gone::TooLong));
-                }
-                self.push(data);
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
     fn len(&self) -> usize {
         let all = self.all.as_ref();
         all.map_or_else(|| self.first.len(), BytesMut::len)

@@ -5,13 +5,15 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
+use tokio::time::Sleep;
 
-use super::{Patience, Request, cut, gone};
+use super::{Request, cut, gone, wait};
 use crate::{
     body::{Body, Gone},
     error::{Error, Result},
@@ -47,11 +49,11 @@ impl Request {
     pub fn stream(&mut self) -> BodyStream {
         let limit = self.body_limit();
         let body = self.take_body();
-        let patience = Patience::new(self.body_timeout());
         BodyStream {
             body,
             limit,
-            patience,
+            timeout: self.body_timeout(),
+            timer: None,
         }
     }
 }
@@ -61,7 +63,8 @@ pub struct BodyStream {
     body: Body,
     /// Only to say of a body that was too long how long it may be.
     limit: usize,
-    patience: Patience,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream for BodyStream {
@@ -74,11 +77,12 @@ impl Stream for BodyStream {
         }
         loop {
             let this = &mut *self;
-            let polled = Pin::new(&mut this.body).poll_frame(cx);
-            if let Err(why) = ready!(this.patience.poll(polled.is_ready(), cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                let why = ready!(wait(&mut this.timer, this.timeout, cx));
                 return Poll::Ready(Some(Err(self.end(why))));
-            }
-            let frame = match ready!(polled) {
+            };
+            this.timer = None;
+            let frame = match frame {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(self.end(cut(&*error))))),
                 None => return Poll::Ready(None),
