@@ -2,33 +2,32 @@
 
 #[cfg(feature = "cookie")]
 mod cookies;
+mod errors;
 mod events;
 #[cfg(feature = "file")]
 mod file;
+mod finish;
 
 use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
-    header::{
-        ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION,
-    },
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
 };
-use http_body::Body as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::Serialize;
 
 use crate::{
     background::{IntoTask, Slot},
     body::Body,
-    error::{BoxError, Error, HttpError, Title},
+    error::BoxError,
     sent::SentBody,
 };
 
 pub use self::events::Event;
+pub(crate) use self::finish::may_have_content;
 
 // Constants, so that their bytes are checked by the compiler and not for each response.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
@@ -300,72 +299,6 @@ impl Response {
             .get_or_insert_with(|| Box::new(Fault(fault.into())));
     }
 
-    /// Makes the answer to `error` of this response; headers and tasks stay.
-    pub(crate) fn answer_error(&mut self, error: &Error, view: &str) {
-        let Some(http) = error.as_http() else {
-            tracing::error!(view, error = %error, "view failed");
-            self.answer_internal();
-            return;
-        };
-        if http.status().is_server_error() {
-            tracing::error!(view, error = %error, "view failed");
-        }
-        self.answer_http(http);
-    }
-
-    /// What describes content that is not sent now.
-    #[cold]
-    fn forget_content(&mut self) {
-        self.is_file = false;
-        let headers = self.inner_mut().headers_mut();
-        for header in [
-            ACCEPT_RANGES,
-            CONTENT_DISPOSITION,
-            CONTENT_ENCODING,
-            CONTENT_LENGTH,
-            CONTENT_RANGE,
-            ETAG,
-            LAST_MODIFIED,
-        ] {
-            headers.remove(header);
-        }
-    }
-
-    /// What was wrong with the view's own answer, and what describes its content, is not the error's.
-    pub(crate) fn begin_error(&mut self) {
-        self.is_endless = false;
-        self.forget_content();
-        self.fault = None;
-    }
-
-    pub(crate) fn answer_http(&mut self, error: &HttpError) {
-        self.begin_error();
-        self.status(error.status());
-        self.content(JSON, error.body().into());
-    }
-
-    pub(crate) fn answer_panic(&mut self, panic: &str, view: &str) {
-        tracing::error!(view, panic, "view panicked");
-        self.answer_internal();
-    }
-
-    fn answer_internal(&mut self) {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        self.begin_error();
-        *self.inner_mut().status_mut() = status;
-        self.text(Title(status).to_string());
-    }
-
-    pub(crate) fn allow(&mut self, methods: &str) {
-        self.header(ALLOW, methods);
-    }
-
-    /// The answer to `OPTIONS` where no view gives one.
-    pub(crate) fn answer_options(&mut self, methods: &str) {
-        self.status(StatusCode::NO_CONTENT);
-        self.allow(methods);
-    }
-
     #[inline]
     pub(crate) fn take_tasks(&mut self) -> Option<Slot> {
         (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
@@ -387,90 +320,6 @@ impl Response {
     pub(crate) fn take_inner(&mut self) -> http::Response<SentBody<Body>> {
         self.inner.take().expect(WHOLE)
     }
-
-    /// Whether there is nothing to do about it before it can be sent.
-    #[inline]
-    pub(crate) fn is_ordinary(&self, version: Version) -> bool {
-        let is_special = self.may_declare_length || self.is_endless || self.fault.is_some();
-        !is_special && version != Version::HTTP_2 && may_have_content(self.inner().status())
-    }
-
-    /// Makes what HTTP allows of what the view built.
-    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
-        if self.may_declare_length && may_have_content(self.inner().status()) {
-            self.check_length(method);
-        }
-        if version == Version::HTTP_2 && self.inner().status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.fail("HTTP/2 has no status 101");
-        }
-        if let Some(fault) = self.fault.take() {
-            tracing::error!(view, fault = fault.0, "response cannot be sent");
-            self.answer_internal();
-        }
-        let status = self.inner().status();
-        if status == StatusCode::NOT_MODIFIED {
-            self.strip(&[CONTENT_LENGTH]);
-        } else if !may_have_content(status) {
-            self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
-        } else if version == Version::HTTP_2 {
-            self.finish_http2(method);
-        }
-    }
-
-    /// On HTTP/1 hyper does both of this itself.
-    fn finish_http2(&mut self, method: &Method) {
-        let Some(length) = self.inner().body().size_hint().exact() else {
-            if method == Method::HEAD {
-                self.strip(&[]);
-            }
-            return;
-        };
-        if method == Method::HEAD && self.inner().headers().contains_key(CONTENT_LENGTH) {
-            self.strip(&[]);
-        } else if length == 0 {
-            self.inner_mut().headers_mut().insert(CONTENT_LENGTH, ZERO);
-        } else if method == Method::HEAD {
-            self.inner_mut()
-                .headers_mut()
-                .insert(CONTENT_LENGTH, length.into());
-            self.strip(&[]);
-        }
-    }
-
-    fn strip(&mut self, headers: &[HeaderName]) {
-        *self.body_mut() = Body::empty();
-        for header in headers {
-            self.inner_mut().headers_mut().remove(header);
-        }
-    }
-
-    /// A content-length that disagrees with the content would break the connection's framing.
-    fn check_length(&mut self, method: &Method) {
-        let mut all = self.inner().headers().get_all(CONTENT_LENGTH).iter();
-        let Some(first) = all.next() else { return };
-        let is_one = all.next().is_none();
-        let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
-        let text = first.to_str().unwrap_or_default();
-        let declared = text.parse().ok().filter(|_| is_one && is_number);
-        let known = self.inner().body().size_hint().exact();
-        // The answer to a HEAD may declare what it does not have.
-        let is_absent = method == Method::HEAD && known == Some(0);
-        if declared.is_none() || !is_absent && known.is_some_and(|known| declared != Some(known)) {
-            self.fail("header `content-length` disagrees with the content; leave it out");
-        }
-    }
-}
-
-/// What HTTP calls a response with content, even if that is empty.
-#[inline]
-pub(crate) fn may_have_content(status: StatusCode) -> bool {
-    !matches!(
-        status,
-        StatusCode::SWITCHING_PROTOCOLS
-            | StatusCode::NO_CONTENT
-            | StatusCode::RESET_CONTENT
-            | StatusCode::NOT_MODIFIED
-    )
 }
 
 /// Why a response cannot be sent. Boxed, so that the others carry one word about.

@@ -1,0 +1,203 @@
+//! How an app is built, begins and ends.
+
+use std::{mem, pin::Pin, sync::Arc};
+
+use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Built, Shared};
+use crate::{
+    boxed::BoxedService,
+    detach::Detached,
+    error::{Error, Result},
+    listener::Listener,
+    routing::{Conflict, Router},
+    server,
+    shutdown::Shutdown,
+};
+
+/// A function of the user's, before or after everything.
+pub(super) type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
+
+impl App {
+    /// Awaits this before the first connection is accepted; several, in their order.
+    ///
+    /// If it returns an error, so does [`serve`](Self::serve). Without a server of its own (in a test,
+    /// or mounted) nothing calls it.
+    ///
+    /// # Examples
+    ///
+    /// What it makes goes to the views by a state that both have:
+    ///
+    /// ```
+    /// use bocadillo::App;
+    /// use std::sync::{Arc, OnceLock};
+    ///
+    /// let greeting = Arc::new(OnceLock::new());
+    /// let set = Arc::clone(&greeting);
+    /// let app = App::new().state(greeting).on_startup(move || async move {
+    ///     let text = tokio::fs::read_to_string("greeting.txt").await?;
+    ///     set.get_or_init(|| text);
+    ///     Ok(())
+    /// });
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    #[doc(alias = "on")]
+    #[doc(alias = "lifespan")]
+    pub fn on_startup<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.on_startup.push(boxed(hook));
+        self
+    }
+
+    /// Awaits this when the server has ended, and all tasks with it; several, in their order, each
+    /// whatever became of the others. Also if a function of [`on_startup`](Self::on_startup) failed.
+    #[must_use]
+    pub fn on_shutdown<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.on_shutdown.push(boxed(hook));
+        self
+    }
+
+    /// Ends the server gracefully when `signal` is ready, in place of on SIGTERM and SIGINT.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::App;
+    ///
+    /// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let app = App::new().with_graceful_shutdown(async { drop(stopped.await) });
+    /// stop.send(()).expect("the app waits for it");
+    /// app.serve("127.0.0.1:0").await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_graceful_shutdown(
+        mut self,
+        signal: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.shutdown = Shutdown::when(signal);
+        self
+    }
+
+    /// Serves on this address until it is to end: on SIGTERM, on SIGINT (Ctrl-C), or
+    /// [when it is told](Self::with_graceful_shutdown).
+    ///
+    /// Then it stops to accept, finishes the responses that are under way (for at most half of the
+    /// [time](Runner::drain_timeout)), and waits for their tasks, follow-ups and views without a
+    /// client included. What has not ended in time is cut off, and the log names it. A second signal
+    /// ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be bound, if the routes conflict (it names both), or
+    /// if tasks still run in the end, which is one for each that does not yield (it names them).
+    pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
+        let addrs: Vec<_> = lookup_host(addr).await?.collect();
+        let listener = TcpListener::bind(&*addrs).await;
+        let listener =
+            listener.map_err(|error| Error::msg(format!("cannot listen on {addrs:?}: {error}")))?;
+        self.serve_with(listener).await
+    }
+
+    /// Serves the connections of this listener; as [`serve`](Self::serve).
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
+        let limits = self.limits.clone();
+        let faults = mem::take(&mut self.faults);
+        let shutdown = mem::take(&mut self.shutdown);
+        let on_startup = mem::take(&mut self.on_startup);
+        let on_shutdown = mem::take(&mut self.on_shutdown);
+        let (built, conflicts) = match self.built.take() {
+            Some(built) => (built, Vec::new()),
+            None => self.build(),
+        };
+        let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
+        let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
+        if !faults.is_empty() {
+            return Err(Error::msg(faults.join("; ")));
+        }
+        built.shared.runner.adopt_current();
+        let mut served = Ok(());
+        for hook in on_startup {
+            served = hook().await;
+            if served.is_err() {
+                break;
+            }
+        }
+        if served.is_ok() {
+            served = server::serve_app(listener, built, &limits, shutdown).await;
+        }
+        // In each case, and all of them: what was opened is to be closed.
+        for hook in on_shutdown {
+            if let Err(error) = hook().await {
+                tracing::error!(%error, "a function of `on_shutdown` failed");
+                served = served.and(Err(error));
+            }
+        }
+        served
+    }
+
+    fn build(self) -> (Built, Vec<Conflict>) {
+        let (router, conflicts) = Router::build(self.routes);
+        let shared = Arc::new(Shared {
+            router,
+            state: self.state,
+            runner: self.runner,
+            body_limit: self.limits.body,
+            body_timeout: self.limits.body_timeout,
+            ending: CancellationToken::new(),
+            detached: Detached::new(&self.limits),
+            on_error: self.on_error,
+        });
+        let innermost = Built {
+            shared: Arc::clone(&shared),
+            layered: None,
+        };
+        let layered = (!self.layers.is_empty()).then(|| {
+            let innermost = BoxedService::of(innermost);
+            self.layers
+                .into_iter()
+                .fold(innermost, |inner, wrap| wrap(inner))
+        });
+        (Built { shared, layered }, conflicts)
+    }
+
+    /// The built application; what is wrong is logged, since nobody is there to be told.
+    pub(super) fn built(&mut self) -> &Built {
+        if self.built.is_none() {
+            let mut this = mem::take(self);
+            // A server of its own may come later.
+            self.limits = this.limits.clone();
+            self.shutdown = mem::take(&mut this.shutdown);
+            self.on_startup = mem::take(&mut this.on_startup);
+            self.on_shutdown = mem::take(&mut this.on_shutdown);
+            for fault in &this.faults {
+                tracing::error!(fault, "route ignored");
+            }
+            let (built, conflicts) = this.build();
+            for conflict in conflicts {
+                tracing::error!(%conflict, "route ignored");
+            }
+            self.built = Some(built);
+        }
+        self.built.get_or_insert_with(|| unreachable!("set above"))
+    }
+}
+
+fn boxed<Fut>(hook: impl FnOnce() -> Fut + Send + 'static) -> Hook
+where
+    Fut: Future<Output = Result<()>> + Send + 'static,
+{
+    Box::new(|| Box::pin(hook()))
+}

@@ -1,0 +1,80 @@
+//! What the client gets in place of what the view has built.
+
+use http::{
+    StatusCode,
+    header::{
+        ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+        ETAG, LAST_MODIFIED,
+    },
+};
+
+use super::{JSON, Response};
+use crate::error::{Error, HttpError, Title};
+
+impl Response {
+    /// Makes the answer to `error` of this response; headers and tasks stay.
+    pub(crate) fn answer_error(&mut self, error: &Error, view: &str) {
+        let Some(http) = error.as_http() else {
+            tracing::error!(view, error = %error, "view failed");
+            self.answer_internal();
+            return;
+        };
+        if http.status().is_server_error() {
+            tracing::error!(view, error = %error, "view failed");
+        }
+        self.answer_http(http);
+    }
+
+    /// What describes content that is not sent now.
+    #[cold]
+    pub(super) fn forget_content(&mut self) {
+        self.is_file = false;
+        let headers = self.inner_mut().headers_mut();
+        for header in [
+            ACCEPT_RANGES,
+            CONTENT_DISPOSITION,
+            CONTENT_ENCODING,
+            CONTENT_LENGTH,
+            CONTENT_RANGE,
+            ETAG,
+            LAST_MODIFIED,
+        ] {
+            headers.remove(header);
+        }
+    }
+
+    /// What was wrong with the view's own answer, and what describes its content, is not the error's.
+    pub(crate) fn begin_error(&mut self) {
+        self.is_endless = false;
+        self.forget_content();
+        self.fault = None;
+    }
+
+    pub(crate) fn answer_http(&mut self, error: &HttpError) {
+        self.begin_error();
+        self.status(error.status());
+        self.content(JSON, error.body().into());
+    }
+
+    pub(crate) fn answer_panic(&mut self, panic: &str, view: &str) {
+        tracing::error!(view, panic, "view panicked");
+        self.answer_internal();
+    }
+
+    pub(super) fn answer_internal(&mut self) {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        self.begin_error();
+        *self.inner_mut().status_mut() = status;
+        self.text(Title(status).to_string());
+    }
+
+    pub(crate) fn allow(&mut self, methods: &str) {
+        self.header(ALLOW, methods);
+    }
+
+    /// The answer to `OPTIONS` where no view gives one.
+    pub(crate) fn answer_options(&mut self, methods: &str) {
+        self.status(StatusCode::NO_CONTENT);
+        self.allow(methods);
+    }
+}
