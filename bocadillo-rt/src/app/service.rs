@@ -25,8 +25,8 @@ impl App {
     /// [`Background`](crate::background::Background) in the extensions of its requests; another app
     /// does so by itself, and its tasks are those of this app's runner.
     ///
-    /// An error of the service is answered by 500, and logged; an [`HttpError`](crate::HttpError) by
-    /// its status.
+    /// An error of the service, and a panic, is answered by 500, and logged; an
+    /// [`HttpError`](crate::HttpError) by its status.
     ///
     /// # Examples
     ///
