@@ -134,6 +134,11 @@ impl futures_core::Stream for Events {
 
 #[tokio::test]
 async fn events_come_as_they_happen() {
+    async fn replaced(_req: &mut Request, res: &mut Response) {
+        let (_events, none) = tokio::sync::mpsc::channel(1);
+        res.event_stream(Events(none));
+        res.text("no events");
+    }
     async fn events(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
         let (tx, rx) = tokio::sync::mpsc::channel(1);
         let done = req
@@ -157,7 +162,16 @@ async fn events_come_as_they_happen() {
         Ok(())
     }
     let (tx, mut done) = tokio::sync::mpsc::channel(1);
-    let (addr, _) = start(App::new().add("/", &["get"], events).state(tx)).await;
+    let (addr, _) = start(
+        App::new()
+            .add("/", &["get"], events)
+            .add("/replaced", &["get"], replaced)
+            .state(tx),
+    )
+    .await;
+    let reply = Http1::connect(addr).await.request("GET", "/replaced").await;
+    assert_eq!(reply.body, "no events");
+    assert!(reply.has("content-length: 9"), "{reply:?}");
     let mut client = Http1::connect(addr).await;
     client
         .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")

@@ -201,8 +201,8 @@ impl App {
 
     /// Answers errors of one type, which views return: the type of the closure's third parameter.
     ///
-    /// A handler is a plain function or closure, not an `async` one. What the view had set stays, and
-    /// its tasks run. An [`HttpError`](crate::HttpError) is of one
+    /// A handler is a plain function or closure, not an `async` one. What the view had set stays, but
+    /// for headers that describe its content, and its tasks run. An [`HttpError`](crate::HttpError) is of one
     /// type whatever its status: also that of a path that is not there.
     ///
     /// # Examples

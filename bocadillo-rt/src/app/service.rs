@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     panic::Location,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -59,7 +58,11 @@ impl App {
         B::Error: Into<BoxError>,
     {
         let location = Location::caller();
-        let prefix: Arc<str> = format!("/{}", prefix.trim_matches('/')).into();
+        // The root has none.
+        let prefix = match prefix.trim_matches('/') {
+            "" => String::new(),
+            prefix => format!("/{prefix}"),
+        };
         if prefix.contains('{') {
             self.faults.push(format!(
                 "`{prefix}` at {location}: a service is mounted beneath a path without parameters"
@@ -67,12 +70,11 @@ impl App {
             return self;
         }
         let service = BoxedService::new(service);
-        // The root has no prefix to be stripped.
-        let stripped: Arc<str> = prefix.trim_end_matches('/').into();
+        let segments = segments(&prefix);
         let paths = [
-            stripped.to_string(),
-            format!("{stripped}/"),
-            format!("{stripped}/{{rest:path}}"),
+            format!("{prefix}/"),
+            format!("{prefix}/{{rest:path}}"),
+            prefix,
         ];
         for path in paths.into_iter().filter(|path| !path.is_empty()) {
             self.routes.push(Route {
@@ -81,7 +83,7 @@ impl App {
                 name: "mounted service",
                 endpoint: Box::new(Mount {
                     service: service.clone(),
-                    segments: segments(&stripped),
+                    segments,
                 }),
                 location,
             });

@@ -287,6 +287,7 @@ impl Response {
         if self.is_file {
             self.forget_content();
         }
+        self.is_endless = false;
         self.inner_mut()
             .headers_mut()
             .insert(CONTENT_TYPE, content_type);
