@@ -16,9 +16,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::{
-    background::Waiting,
     error::BoxError,
-    sent::{Busy, Delivery},
+    sent::{Busy, Delivery, OnDone},
     upload::Upload,
 };
 
@@ -36,27 +35,9 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    /// A request's, read whole: it can be read again.
-    Read(Bytes),
-    /// A request's that is gone: it cannot.
-    Gone(Gone),
-    Incoming(Upload),
+    Incoming(Box<Upload>),
     Boxed(Shareable<Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>>),
     Handed(Box<Shareable<Handed>>),
-}
-
-/// Why a request's body cannot be read: whoever tries again gets the same answer, and never the rest
-/// for the whole.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Gone {
-    /// As a stream, or a form with files.
-    Taken,
-    TooLong,
-    Cut,
-    /// Its next part did not come.
-    Late,
-    /// The future that read it was dropped.
-    Lost,
 }
 
 /// What is `Sync` although its content is not: a view may hold what it has read of a request over an
@@ -81,7 +62,7 @@ impl<T> Shareable<T> {
 /// dropped, that is, when it was handed to the transport.
 struct Handed {
     body: Body,
-    tasks: Option<Waiting>,
+    on_done: Option<OnDone>,
 }
 
 impl Body {
@@ -123,49 +104,19 @@ impl Body {
         }
     }
 
-    #[inline]
+    /// A request's body as hyper reads it, for a service that is no view.
     pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self {
-            kind: Kind::Incoming(Upload::new(body, busy, version)),
-        }
-    }
-
-    /// What a request's body was, once it is read.
-    pub(crate) fn read(bytes: Bytes) -> Self {
-        Self {
-            kind: Kind::Read(bytes),
-        }
-    }
-
-    /// What is left of a request's body that cannot be read (any more).
-    pub(crate) const fn gone(why: Gone) -> Self {
-        Self {
-            kind: Kind::Gone(why),
-        }
-    }
-
-    pub(crate) fn as_gone(&self) -> Option<Gone> {
-        match self.kind {
-            Kind::Gone(why) => Some(why),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn as_read(&self) -> Option<&Bytes> {
-        match &self.kind {
-            Kind::Read(bytes) => Some(bytes),
-            _ => None,
-        }
+        Upload::new(body, busy, version).into()
     }
 
     /// Keeps tasks until the body was handed to a transport.
-    pub(crate) fn keep(&mut self, tasks: Waiting) {
+    pub(crate) fn keep(&mut self, on_done: OnDone) {
         self.kind = Kind::Handed(Box::new(Shareable::new(Handed {
             body: mem::take(self),
-            tasks: Some(tasks),
+            on_done: Some(on_done),
         })));
     }
 }
@@ -192,23 +143,18 @@ impl HttpBody for Body {
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) | Kind::Gone(_) => true,
+            Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Incoming(upload) => upload.incoming().is_none_or(Incoming::is_end_stream),
-            Kind::Boxed(_) | Kind::Handed(_) => self.kind.is_end_stream(),
+            _ => self.kind.is_end_stream(),
         }
     }
 
     #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty | Kind::Read(_) | Kind::Gone(_) => SizeHint::with_exact(0),
+            Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Incoming(upload) => {
-                let body = upload.incoming();
-                body.map_or_else(SizeHint::default, Incoming::size_hint)
-            }
-            Kind::Boxed(_) | Kind::Handed(_) => self.kind.size_hint(),
+            _ => self.kind.size_hint(),
         }
     }
 }
@@ -218,6 +164,7 @@ impl Kind {
     #[cold]
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Incoming(upload) => upload.is_end_stream(),
             Self::Boxed(body) => body.look().is_end_stream(),
             Self::Handed(handed) => handed.look().body.is_end_stream(),
             _ => true,
@@ -227,6 +174,7 @@ impl Kind {
     #[cold]
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Incoming(upload) => upload.size_hint(),
             Self::Boxed(body) => body.look().size_hint(),
             Self::Handed(handed) => handed.look().body.size_hint(),
             _ => SizeHint::default(),
@@ -235,24 +183,18 @@ impl Kind {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
-            Self::Empty | Self::Full(_) | Self::Read(_) | Self::Gone(_) => Poll::Ready(None),
-            Self::Incoming(upload) => {
-                let is_http2 = upload.is_http2();
-                let Some(body) = upload.incoming_mut() else {
-                    return Poll::Ready(None);
-                };
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
-                    // hyper takes an early reset with `NO_ERROR` for the end.
-                    None if is_http2 && !body.is_end_stream() => {
-                        *self = Self::Empty;
-                        Poll::Ready(Some(Err("the stream was reset".into())))
-                    }
-                    None => Poll::Ready(None),
-                }
-            }
+            Self::Empty | Self::Full(_) => Poll::Ready(None),
+            Self::Incoming(upload) => upload.poll_frame(cx),
             Self::Boxed(body) => body.get_mut().as_mut().poll_frame(cx),
             Self::Handed(handed) => Pin::new(&mut handed.get_mut().body).poll_frame(cx),
+        }
+    }
+}
+
+impl From<Upload> for Body {
+    fn from(upload: Upload) -> Self {
+        Self {
+            kind: Kind::Incoming(Box::new(upload)),
         }
     }
 }
@@ -286,8 +228,8 @@ impl From<&'static str> for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Empty | Kind::Gone(_) => "Empty",
-            Kind::Full(_) | Kind::Read(_) => "Full",
+            Kind::Empty => "Empty",
+            Kind::Full(_) => "Full",
             Kind::Incoming(_) => "Incoming",
             Kind::Boxed(_) => "Boxed",
             Kind::Handed(handed) => return handed.look().body.fmt(f),
@@ -300,8 +242,8 @@ impl fmt::Debug for Body {
 
 impl Drop for Handed {
     fn drop(&mut self) {
-        if let Some(tasks) = self.tasks.take() {
-            tasks.start_all(Delivery::Unknown);
+        if let Some(on_done) = self.on_done.take() {
+            on_done.done(Delivery::Unknown);
         }
     }
 }

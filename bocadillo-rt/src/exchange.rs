@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     convert::Infallible,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -14,16 +15,16 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::{About, Background, Slot, Waiting, message},
+    background::{About, Background, message},
     body::Body,
     detach,
     error::{Error, Result},
     host::Host,
-    request::Request,
+    request::{Request, Source},
     response::Response,
     route_fn::Runs,
     routing::{Route, RouteId},
-    sent::{Busy, Delivery, SentBody},
+    sent::{Busy, Delivery, OnDone, SentBody},
 };
 
 /// What hyper is given: its own type, so that nobody need move it.
@@ -107,7 +108,7 @@ impl<'a> Exchange<'a> {
         // Where it is: it is moved once, to hyper.
         match self.accept() {
             None => self.response.watch(self.request),
-            Some(tasks) => self.response.track(tasks, self.request),
+            Some(on_done) => self.response.track(on_done, self.request),
         }
         let mut answer = self.response.take_inner();
         if let Some(busy) = self.busy.take() {
@@ -118,28 +119,30 @@ impl<'a> Exchange<'a> {
 
     /// Accepts what the view has registered, unless a door around this app takes care of it.
     #[inline]
-    fn accept(&mut self) -> Option<Waiting> {
-        let tasks = self.response.take_tasks()?;
-        self.accept_some(tasks)
+    fn accept(&mut self) -> Option<OnDone> {
+        if self.response.tasks_mut().is_empty() {
+            return None;
+        }
+        self.accept_some()
     }
 
-    fn accept_some(&mut self, mut tasks: Slot) -> Option<Waiting> {
+    fn accept_some(&mut self) -> Option<OnDone> {
         let status = self.response.status_code();
         if self.has_failed || is_failure(status) {
-            tasks.view_failed();
+            self.response.tasks_mut().view_failed();
         }
         if let Some(outer) = self.request.extensions().get::<Background>() {
-            outer.append(tasks, self.route_path());
+            outer.append(mem::take(self.response.tasks_mut()), self.route_path());
             return None;
         }
         let host = self.request.host();
-        let mut about = About {
-            status: Some(status),
-            route: self.route_path(),
-            runtime: host.peer().map(|peer| peer.runtime.clone()),
-            ..About::default()
+        let route = self.route_path();
+        let fill = |about: &mut About| {
+            about.status = Some(status);
+            about.route = route;
+            about.runtime = host.peer().map(|peer| peer.runtime.clone());
         };
-        Some(host.shared()?.runner.accept(tasks, &mut about))
+        Some(host.shared()?.runner.accept(self.response.tasks_mut(), fill))
     }
 }
 
@@ -159,48 +162,44 @@ impl Response {
     }
 
     /// Lets the response's way be followed, for its tasks.
-    fn track(&mut self, tasks: Waiting, request: &Request) {
+    fn track(&mut self, on_done: OnDone, request: &Request) {
         let response = self.inner_mut();
         match request.host() {
             // There is nobody any more to send it to.
-            _ if detach::is_detached() => tasks.start_all(Delivery::Aborted { bytes: 0 }),
+            _ if detach::is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
             Host::Server(peer) => {
-                let on_done = move |delivery| tasks.start_all(delivery);
                 peer.connection
                     .track_wrapped(response, request.version(), on_done);
             }
-            Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(tasks),
+            Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(on_done),
         }
     }
 }
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        if let Some(tasks) = self.accept() {
-            tasks.start_all(Delivery::Aborted { bytes: 0 });
+        if let Some(on_done) = self.accept() {
+            on_done.done(Delivery::Aborted { bytes: 0 });
         }
     }
 }
 
 /// A request's body: hyper's, or any other's where an app is a tower service.
 pub(crate) trait Arriving {
-    fn arrive(self, busy: Option<&Busy>, version: Version) -> Body;
+    fn arrive(self, busy: Option<&Busy>, version: Version) -> Source;
 }
 
 impl Arriving for Incoming {
     #[inline(always)]
-    fn arrive(self, busy: Option<&Busy>, version: Version) -> Body {
-        match busy {
-            Some(busy) => Body::incoming(self, busy, version),
-            None => Body::new(self),
-        }
+    fn arrive(self, busy: Option<&Busy>, version: Version) -> Source {
+        Source::incoming(self, busy, version)
     }
 }
 
 impl Arriving for Body {
     #[inline(always)]
-    fn arrive(self, _busy: Option<&Busy>, _version: Version) -> Body {
-        self
+    fn arrive(self, _busy: Option<&Busy>, _version: Version) -> Source {
+        Source::Body(self)
     }
 }
 

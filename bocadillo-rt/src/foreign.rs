@@ -298,12 +298,11 @@ impl Exchange {
             if is_failure(status) {
                 slot.view_failed();
             }
-            let mut about = About {
+            let about = About {
                 status: Some(status),
                 ..self.background.about()
             };
-            let tasks = self.runner.accept(slot, &mut about);
-            let on_done = move |delivery| tasks.start_all(delivery);
+            let on_done = self.runner.accept(&mut slot, |known| *known = about);
             self.connection
                 .track_wrapped(&mut response, self.version, on_done);
         }
@@ -320,9 +319,8 @@ impl Drop for Exchange {
         let mut slot = self.background.close(&self.runner);
         if !slot.is_empty() {
             slot.view_failed();
-            self.runner
-                .accept(slot, &mut About::default())
-                .start_all(Delivery::Aborted { bytes: 0 });
+            let on_done = self.runner.accept(&mut slot, |_| {});
+            on_done.done(Delivery::Aborted { bytes: 0 });
         }
     }
 }

@@ -13,18 +13,19 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::{
-    app::Built,
+    app::{Built, answer},
     background::Runner,
     body::Body,
     detach::{Count, Detached},
     error::{BoxError, Result},
     foreign::Foreign,
-    host::Peer,
+    host::{Host, Peer},
     limits::Limits,
     listener::Listener,
     log,
     mount::Layered,
     respond::Respond,
+    routing::{Endpoint, Found, Params, RouteId},
     sent::{Connection, SentBody, Streams, TrackedIo, Watch},
     shutdown::{Ending, Shutdown},
 };
@@ -193,7 +194,18 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
         let peer = &self.peer;
-        let running = peer.shared.serve(request, peer, self.layered.as_ref());
+        let busy = peer.connection.busy(request.version());
+        let found = peer.shared.find(request.method(), request.uri().path(), self.layered.as_ref());
+        // One call for both: each would move the request.
+        let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
+            Found::View(route, id, params) => (&*route.endpoint, id, params),
+            Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
+            other => {
+                let running = answer(request, &other, Host::Server(Arc::clone(peer)), Some(busy));
+                return Respond::new(running, Arc::clone(peer));
+            }
+        };
+        let running = endpoint.serve(request, params, id, Arc::clone(peer), busy);
         Respond::new(running, Arc::clone(peer))
     }
 }

@@ -7,17 +7,17 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use http::Version;
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-use crate::sent::Busy;
+use crate::{error::BoxError, sent::Busy};
 
 /// So much is read for nobody, and for so long: more than a form or a JSON document.
 const MAX_BYTES: usize = 256 * 1024;
@@ -31,6 +31,8 @@ pub(crate) struct Upload {
     is_http2: bool,
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
 impl Upload {
     #[inline]
     pub(crate) fn new(body: Incoming, busy: &Busy, version: Version) -> Self {
@@ -42,18 +44,30 @@ impl Upload {
     }
 
     #[inline]
-    pub(crate) fn is_http2(&self) -> bool {
-        self.is_http2
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     #[inline]
-    pub(crate) fn incoming(&self) -> Option<&Incoming> {
-        self.body.as_ref()
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let body = self.body.as_ref();
+        body.map_or_else(SizeHint::default, Incoming::size_hint)
     }
 
     #[inline]
-    pub(crate) fn incoming_mut(&mut self) -> Option<&mut Incoming> {
-        self.body.as_mut()
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
+            // hyper takes an early reset with `NO_ERROR` for the end.
+            None if self.is_http2 && !body.is_end_stream() => {
+                self.body = None;
+                Poll::Ready(Some(Err("the stream was reset".into())))
+            }
+            None => Poll::Ready(None),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use http::Method;
 
-pub(crate) use self::shared::{Built, Shared};
+pub(crate) use self::shared::{Built, Shared, answer};
 use self::{serving::Hook, shared::State};
 use crate::{
     background::Runner,

@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Uri, header::RETRY_AFTER};
-use hyper::body::Incoming;
+use http::{Method, Uri, header::RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,12 +19,12 @@ use crate::{
     error::HttpError,
     exchange::{self, Arriving, Running},
     foreign::Around,
-    host::{Host, Peer},
+    host::Host,
     mount::Layered,
     on_error::OnError,
     request::Request,
     respond::ServiceFuture,
-    routing::{Endpoint, Found, Params, RouteId, Router},
+    routing::{Found, Params, Router},
     sent::Busy,
 };
 
@@ -88,30 +87,21 @@ impl State {
 }
 
 impl Shared {
-    /// Calls what answers a request of our own server: the layers, or else a view.
-    #[inline]
-    pub(crate) fn serve(
-        &self,
-        request: http::Request<Incoming>,
-        peer: &Arc<Peer>,
-        layered: Option<&Layered>,
-    ) -> Running {
-        let busy = peer.connection.busy(request.version());
-        let peer = Arc::clone(peer);
-        let found = if self.runner.holds_back() {
+    /// What answers a request of our own server: the layers, or else a view.
+    #[inline(always)]
+    pub(crate) fn find<'a>(
+        &'a self,
+        method: &Method,
+        path: &str,
+        layered: Option<&'a Layered>,
+    ) -> Found<'a> {
+        if self.runner.holds_back() {
             Found::NoRoom
         } else if let Some(layered) = layered {
             Found::Layers(layered)
         } else {
-            self.router.find(request.method(), request.uri().path())
-        };
-        // One call for both: each would move the request.
-        let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
-            Found::View(route, id, params) => (&*route.endpoint, id, params),
-            Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
-            other => return answer(request, &other, Host::Server(peer), Some(busy)),
-        };
-        endpoint.serve(request, params, id, peer, busy)
+            self.router.find(method, path)
+        }
     }
 
     /// Calls the view that answers a request of somebody else's.
@@ -126,7 +116,7 @@ impl Shared {
 
 /// Answers what no view answers.
 #[cold]
-fn answer<B: Arriving>(
+pub(crate) fn answer<B: Arriving>(
     request: http::Request<B>,
     found: &Found<'_>,
     host: Host,

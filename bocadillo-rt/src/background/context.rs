@@ -1,8 +1,9 @@
 //! What a running task knows of itself.
 
-use std::{cell::RefCell, fmt, panic::Location};
+use std::{fmt, panic::Location};
 
 use http::StatusCode;
+use scoped_tls::scoped_thread_local;
 
 use super::{
     About, IntoTask, Runner, Unfinished,
@@ -10,9 +11,9 @@ use super::{
 };
 use crate::sent::Delivery;
 
-thread_local! {
+scoped_thread_local! {
     /// The task that is polled on this thread.
-    static CURRENT: RefCell<Option<Box<Info>>> = const { RefCell::new(None) };
+    static CURRENT: Info
 }
 
 /// Returns the context of the task that calls this.
@@ -35,13 +36,8 @@ pub fn current() -> Context {
 #[must_use]
 pub fn try_current() -> Option<Context> {
     CURRENT
-        .try_with(|current| {
-            let current = current.borrow();
-            let info = current.as_ref()?;
-            Some(Context(Box::new(info.shared.clone())))
-        })
-        .ok()
-        .flatten()
+        .is_set()
+        .then(|| CURRENT.with(|info| Context(Box::new(info.shared.clone()))))
 }
 
 /// A running task: its name, its response, and what it leaves behind.
@@ -160,40 +156,22 @@ impl Context {
     pub(super) fn scope<R>(self, f: impl FnOnce() -> R) -> R {
         let mut info = Info::new(self.0.name.clone(), self.0.location);
         info.shared = *self.0;
-        enter(&mut Some(Box::new(info)), f)
+        enter(&info, f)
     }
 }
 
 /// Has the time of the task that calls this stand still, or run from now on.
 pub(super) fn set_queued(is_queued: bool) {
-    CURRENT.with_borrow_mut(|current| {
-        if let Some(info) = current {
-            info.is_queued = is_queued;
-            info.started_at = (!is_queued).then(now);
-        }
+    CURRENT.with(|info| {
+        info.is_queued.set(is_queued);
+        info.started_at.set((!is_queued).then(now));
     });
 }
 
-/// Calls `poll` with this as the current context.
-///
-/// It is moved there and back: no allocation, no reference count.
+/// Calls `f` with this as the current context.
 #[inline]
-pub(super) fn enter<R>(slot: &mut Option<Box<Info>>, poll: impl FnOnce() -> R) -> R {
-    let outer = CURRENT.replace(slot.take());
-    let _restore = Restore { slot, outer };
-    poll()
-}
-
-/// Restores both when the poll returns or unwinds.
-struct Restore<'a> {
-    slot: &'a mut Option<Box<Info>>,
-    outer: Option<Box<Info>>,
-}
-
-impl Drop for Restore<'_> {
-    fn drop(&mut self) {
-        *self.slot = CURRENT.replace(self.outer.take());
-    }
+pub(super) fn enter<R>(info: &Info, f: impl FnOnce() -> R) -> R {
+    CURRENT.set(info, f)
 }
 
 impl fmt::Debug for Context {

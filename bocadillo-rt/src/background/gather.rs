@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use super::{IntoTask, Task, message, task::Work};
+use super::{IntoTask, Task, job::Job, message};
 use crate::error::{BoxError, Chain};
 
 /// Makes one task of several, which run concurrently: `asyncio.gather`.
@@ -35,7 +35,7 @@ pub fn gather<M>(tasks: impl Gather<M>) -> Task {
     let tasks = tasks.into_tasks();
     let name = tasks
         .iter()
-        .map(|task| task.info.name())
+        .map(|task| task.info().name())
         .collect::<Vec<_>>()
         .join(", ");
     let name = format!("gather({name})");
@@ -117,10 +117,10 @@ async fn all(tasks: Vec<Task>) -> Result<(), BoxError> {
     poll_fn(|cx| {
         for slot in &mut running {
             let Some(task) = slot else { continue };
-            let Poll::Ready(error) = poll_one(task.work.as_mut(), cx) else {
+            let Poll::Ready(error) = poll_one(task.job.as_mut(), cx) else {
                 continue;
             };
-            errors.extend(error.map(|error| format!("{}: {error}", task.info.name())));
+            errors.extend(error.map(|error| format!("{}: {error}", task.info().name())));
             *slot = None;
         }
         if running.iter().all(Option::is_none) {
@@ -138,8 +138,8 @@ async fn all(tasks: Vec<Task>) -> Result<(), BoxError> {
 }
 
 /// Ends with what went wrong.
-fn poll_one(work: Pin<&mut dyn Work>, cx: &mut std::task::Context<'_>) -> Poll<Option<String>> {
-    match catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {
+fn poll_one(job: Pin<&mut dyn Job>, cx: &mut std::task::Context<'_>) -> Poll<Option<String>> {
+    match catch_unwind(AssertUnwindSafe(|| job.poll_within(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => Poll::Ready(None),
         Ok(Poll::Ready(Err(error))) => Poll::Ready(Some(Chain(&*error).to_string())),

@@ -91,8 +91,8 @@ impl Background {
                 let runner = runner.clone();
                 drop(state);
                 tracing::debug!(
-                    task = task.info.name(),
-                    location = %task.info.location(),
+                    task = task.info().name(),
+                    location = %task.info().location(),
                     "background task registered after its response was handed over; it starts now"
                 );
                 runner.start_one(task, self.about(), Delivery::Unknown);
@@ -101,7 +101,7 @@ impl Background {
     }
 
     /// Hands on what an app within has registered; its view may have outlived its client.
-    pub(crate) fn append(&self, tasks: Slot, route: Option<Arc<str>>) {
+    pub(crate) fn append(&self, mut tasks: Slot, route: Option<Arc<str>>) {
         if let Some(route) = route {
             let _ = self.shared.route.set(route);
         }
@@ -111,12 +111,12 @@ impl Background {
             State::Closed(runner) => {
                 let runner = runner.clone();
                 drop(state);
-                let mut about = About {
+                let about = About {
                     group: None,
                     ..self.about()
                 };
-                let waiting = runner.accept(tasks, &mut about);
-                waiting.start_all(Delivery::Aborted { bytes: 0 });
+                let on_done = runner.accept(&mut tasks, |known| *known = about);
+                on_done.done(Delivery::Aborted { bytes: 0 });
             }
         }
     }

@@ -1,6 +1,14 @@
 //! What is known of a task.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::Pin, sync::Arc, time::Duration, time::Instant};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    fmt,
+    panic::Location,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 use tokio::{runtime::Handle, time::Sleep};
@@ -14,7 +22,7 @@ pub(super) struct Info {
     pub(super) timeout: Option<Duration>,
     pub(super) when: When,
     pub(super) origin: Origin,
-    pub(super) started_at: Option<Instant>,
+    pub(super) started_at: Cell<Option<Instant>>,
     /// The place in the ledger, from the start on.
     pub(super) key: usize,
     /// There is one from the first time that the task has to wait: most never do.
@@ -22,7 +30,7 @@ pub(super) struct Info {
     /// The ledger knows how to wake it.
     pub(super) is_wakeable: bool,
     /// It waits for a place where functions may block: its time does not run yet.
-    pub(super) is_queued: bool,
+    pub(super) is_queued: Cell<bool>,
     /// A poll that took too long is logged once.
     pub(super) has_blocked: bool,
 }
@@ -59,6 +67,14 @@ pub(crate) struct Times {
 
 impl Info {
     pub(super) fn new(name: Cow<'static, str>, location: &'static Location<'static>) -> Self {
+        Self::with(name, location, Origin::capture())
+    }
+
+    fn with(
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+        origin: Origin,
+    ) -> Self {
         Self {
             shared: Shared {
                 id: 0,
@@ -69,12 +85,12 @@ impl Info {
             },
             timeout: None,
             when: When::Always,
-            origin: Origin::capture(),
-            started_at: None,
+            origin,
+            started_at: Cell::new(None),
             key: 0,
             timer: None,
             is_wakeable: false,
-            is_queued: false,
+            is_queued: Cell::new(false),
             has_blocked: false,
         }
     }
@@ -91,6 +107,14 @@ impl Info {
 /// The present, as tokio tells it: a test may have paused it.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// What stays where it was taken from.
+impl Default for Info {
+    #[track_caller]
+    fn default() -> Self {
+        Self::with(Cow::default(), Location::caller(), Origin::default())
+    }
 }
 
 impl fmt::Debug for Info {

@@ -1,6 +1,6 @@
 //! The way of a task from its view's end to its start.
 
-use std::{cell::Cell, mem, ptr, sync::Arc};
+use std::{cell::Cell, mem, pin::Pin, ptr, sync::Arc};
 
 use super::{
     About, Group, Runner, Slot, State, Task, When,
@@ -11,48 +11,74 @@ use super::{
     runner::next_id,
     slot::Gone,
 };
-use crate::sent::Delivery;
+use crate::sent::{Delivery, Done, OnDone};
 
-/// Tasks that wait for their response. Dropping it starts them all the same: a task is never lost.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    /// Each of its tasks knows its runner.
+/// Several tasks that wait for one response. Each knows its runner.
+struct Several {
     slot: Slot,
     /// Told when all have been released; a follow-up's is its parent's, and not its to tell.
     group: Option<Arc<Group>>,
 }
 
 impl Runner {
-    /// Takes what a view has registered: from now on it is waiting for its response.
-    pub(crate) fn accept(&self, slot: Slot, about: &mut About) -> Waiting {
-        self.accept_as(slot, about, false)
+    /// Takes what a view has registered: from now on it is waiting for its response. Whoever gets
+    /// what that is to call calls it. `fill` says what is known of the response.
+    pub(crate) fn accept(&self, slot: &mut Slot, fill: impl FnOnce(&mut About)) -> OnDone {
+        let group = self.accept_all(slot, fill);
+        // Most are one, which is in a box already.
+        if group.is_none() && !slot.has_rest() {
+            if let Some(only) = slot.first.take() {
+                return only.job.into_done();
+            }
+        }
+        let slot = mem::take(slot);
+        Box::pin(Several { slot, group })
     }
 
     /// Starts a follow-up.
-    pub(super) fn start_one(&self, task: Task, mut about: About, delivery: Delivery) {
-        self.accept_as(task.into(), &mut about, true)
-            .start_all(delivery);
+    pub(super) fn start_one(&self, task: Task, about: About, delivery: Delivery) {
+        let mut slot = Slot::from(task);
+        self.accept_all(&mut slot, |known| *known = about);
+        if let Some(task) = slot.first.take() {
+            release(task, delivery);
+        }
     }
 
-    fn accept_as(&self, mut slot: Slot, about: &mut About, is_follow_up: bool) -> Waiting {
-        if self.tells(&slot, about) {
-            about.times.registered_at = Some(now());
-        }
-        let len = slot.len();
+    #[inline]
+    fn accept_all(&self, slot: &mut Slot, fill: impl FnOnce(&mut About)) -> Option<Arc<Group>> {
+        let (len, has_rest) = (slot.len(), slot.has_rest());
         let accepted = self.ledger().register(len, slot.gone(), self.is_limited());
         metrics::registered(len + slot.gone().len(), accepted);
-        if slot.has_rest() || accepted < len {
-            self.accept_rest(&mut slot, accepted, about);
+        let Some(first) = &mut slot.first else {
+            let mut about = About::default();
+            fill(&mut about);
+            return self.accept_gone(slot, about);
+        };
+        let info = first.info_mut();
+        // Where it stays: it would be moved otherwise.
+        fill(&mut info.shared.about);
+        info.shared.runner = Some(self.clone());
+        if self.tells(info) {
+            info.shared.about.times.registered_at = Some(now());
         }
-        let group = about.group.clone().filter(|_| !is_follow_up);
-        if let Some(first) = &mut slot.first {
-            let shared = &mut first.info.shared;
-            shared.runner = Some(self.clone());
-            // Most are the only one: it gets what is known, and no copy of it.
-            shared.about = mem::take(about);
+        let about = &info.shared.about;
+        let group = about.group.clone();
+        if has_rest || accepted < len {
+            let about = about.clone();
+            self.accept_rest(slot, accepted, &about);
         }
-        let slot = self.wrap_all(slot);
-        Waiting { slot, group }
+        self.wrap_all(slot);
+        group
+    }
+
+    /// There are only tasks that are gone.
+    #[cold]
+    fn accept_gone(&self, slot: &mut Slot, mut about: About) -> Option<Arc<Group>> {
+        about.times.registered_at = Some(now());
+        for gone in slot.take_gone() {
+            self.report_gone(gone, &about, None);
+        }
+        about.group
     }
 
     /// All but the first task, and those that are gone or have no room.
@@ -65,8 +91,9 @@ impl Runner {
             self.refuse(slot.truncate(accepted), about);
         }
         for task in slot.more() {
-            task.info.shared.runner = Some(self.clone());
-            task.info.shared.about.clone_from(about);
+            let shared = &mut task.info_mut().shared;
+            shared.runner = Some(self.clone());
+            shared.about.clone_from(about);
         }
     }
 
@@ -74,8 +101,8 @@ impl Runner {
     fn refuse(&self, tasks: Vec<Task>, about: &About) {
         for task in tasks {
             tracing::warn!(
-                task = task.info.name(),
-                location = %task.info.location(),
+                task = task.info().name(),
+                location = %task.info().location(),
                 "background task refused: too many are waiting, or the runner has ended"
             );
             self.report_gone(Gone::new(&task, State::Refused), about, None);
@@ -83,29 +110,16 @@ impl Runner {
     }
 }
 
-impl Waiting {
+impl Done for Several {
     /// Starts all, in the order of their registration.
-    pub(crate) fn start_all(mut self, delivery: Delivery) {
-        self.start_rest(delivery);
-    }
-
-    fn start_rest(&mut self, delivery: Delivery) {
+    fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
         let (first, more) = self.slot.take_tasks();
-        if let Some(first) = first {
-            release(first, delivery);
-        }
-        for task in more {
+        for task in first.into_iter().chain(more) {
             release(task, delivery);
         }
         if let Some(group) = self.group.take() {
             group.released();
         }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.start_rest(Delivery::Aborted { bytes: 0 });
     }
 }
 
@@ -120,7 +134,7 @@ impl Ready {
     }
 
     pub(super) fn entry(&self) -> Entry {
-        let shared = &self.0.info.shared;
+        let shared = &self.0.info().shared;
         Entry {
             id: shared.id,
             name: shared.name.clone(),
@@ -144,8 +158,8 @@ impl Drop for Restore {
 }
 
 /// The task's response is out: it runs, or not, or as soon as there is room.
-fn release(mut task: Task, delivery: Delivery) {
-    let info = &mut *task.info;
+pub(super) fn release(mut task: Task, delivery: Delivery) {
+    let info = task.info_mut();
     let Some(runner) = info.shared.runner.clone() else {
         return;
     };
@@ -172,7 +186,7 @@ fn release(mut task: Task, delivery: Delivery) {
 impl Runner {
     #[cold]
     fn skip(&self, task: &Task, delivery: Delivery) {
-        let (name, location) = (task.info.name(), task.info.location());
+        let (name, location) = (task.info().name(), task.info().location());
         let state = if delivery == Delivery::Unknown {
             tracing::warn!(
                 task = name, %location,
@@ -188,7 +202,7 @@ impl Runner {
         };
         self.ledger().leave(state);
         metrics::left();
-        let shared = &task.info.shared;
+        let shared = &task.info().shared;
         self.report_gone(Gone::new(task, state), &shared.about, Some(shared.id));
     }
 
@@ -209,8 +223,8 @@ impl Runner {
 
     fn start(&self, ready: Ready, key: usize) {
         let Ready(mut task) = ready;
-        let info = &mut *task.info;
         metrics::started();
+        let info = task.info_mut();
         info.key = key;
         info.origin.open(&info.shared.name, info.shared.id);
         let runtime = info.shared.about.runtime.take();
@@ -221,9 +235,9 @@ impl Runner {
     pub(super) fn cancel(&self, ready: Ready) {
         let Ready(task) = ready;
         metrics::left();
-        let shared = &task.info.shared;
+        let shared = &task.info().shared;
         tracing::warn!(
-            task = task.info.name(),
+            task = task.info().name(),
             location = %shared.location,
             "background task cancelled before its start: the runner has ended"
         );

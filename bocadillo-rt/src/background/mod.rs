@@ -70,6 +70,7 @@ mod group;
 mod handle;
 mod home;
 mod info;
+mod job;
 mod launch;
 mod ledger;
 mod metrics;
@@ -93,5 +94,5 @@ pub use self::{
     task::{IntoTask, Outcome, Task, When},
 };
 pub(crate) use self::{
-    group::Group, info::About, launch::Waiting, run::message, slot::Slot, task::Never,
+    group::Group, info::About, run::message, slot::Slot, task::Never,
 };

@@ -62,14 +62,7 @@ impl Origin {
         self.0.is_some()
     }
 
-    pub(super) fn take(&mut self) -> Option<Box<Scope>> {
-        self.0.take()
-    }
-
-    pub(super) fn give_back(&mut self, scope: Box<Scope>) {
-        self.0 = Some(scope);
-    }
-
+    #[inline]
     pub(super) fn within<R>(&self, f: impl FnOnce() -> R) -> R {
         match &self.0 {
             None => f(),

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -11,19 +10,18 @@ use std::{
 use tokio::time::sleep_until;
 
 use super::{
-    Runner, State, Task, context,
+    Runner, State, Task,
     info::{Info, now},
-    task::Work,
+    job::Job,
+    task::Ended,
 };
 use crate::error::{BoxError, Chain};
 
 /// What the runtime polls: the task's future within its context, its span and its limits. No panic
 /// gets out, and however it ends or is dropped, it is accounted for.
 pub(super) struct Run {
-    /// Dropped before the task counts as ended: what it holds is given back by then.
-    work: Option<Pin<Box<dyn Work>>>,
-    /// Taken while the task is polled: it is the thread's current context then.
-    info: Option<Box<Info>>,
+    /// Until it is accounted for.
+    job: Option<Pin<Box<dyn Job>>>,
 }
 
 /// How a task ended, and what there is to say about it.
@@ -31,135 +29,119 @@ pub(super) struct End {
     pub(super) state: State,
     pub(super) error: Option<String>,
     pub(super) at: Instant,
+    /// The future itself has ended, and is gone.
+    is_of_future: bool,
 }
 
 impl End {
-    fn new(state: State, error: impl Into<Option<String>>) -> Self {
+    /// The future had no part in it.
+    fn new(state: State, error: String) -> Self {
         Self {
             state,
-            error: error.into(),
+            error: Some(error),
             at: now(),
+            is_of_future: false,
+        }
+    }
+
+    fn of(ended: Ended) -> Self {
+        let (state, error) = match ended {
+            Ok(()) => (State::Completed, None),
+            Err(error) => (State::Failed, Some(describe(&error))),
+        };
+        Self {
+            state,
+            error,
+            at: now(),
+            is_of_future: true,
         }
     }
 }
 
 impl Run {
     pub(super) fn new(task: Task) -> Self {
-        Self {
-            work: Some(task.work),
-            info: Some(task.info),
-        }
+        let job = Some(task.job);
+        Self { job }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let (Some(info), Some(_)) = (&mut self.info, &self.work) else {
-            return Poll::Pending;
-        };
-        let runner = info.shared.runner.as_ref();
-        if runner.is_some_and(|runner| runner.ledger().is_aborting()) {
-            let error = "cut off by the shutdown".to_owned();
-            return Poll::Ready(End::new(State::Cancelled, error));
-        }
-        let begun = now();
-        info.started_at.get_or_insert(begun);
-        let polled = self.poll_work(cx);
-        let end = match polled {
-            Ok(Poll::Ready(Ok(()))) => End::new(State::Completed, None),
-            Ok(Poll::Ready(Err(error))) => End::new(State::Failed, describe(&error)),
-            Err(panic) => End::new(State::Panicked, message(&*panic)),
-            Ok(Poll::Pending) => {
-                self.note_length(begun, now());
-                return self.wait(cx);
-            }
-        };
-        self.note_length(begun, end.at);
-        Poll::Ready(end)
-    }
-
-    #[inline]
-    fn poll_work(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> std::thread::Result<Poll<Result<(), BoxError>>> {
-        let (Some(work), info) = (&mut self.work, &mut self.info) else {
-            return Ok(Poll::Pending);
-        };
-        let poll = || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-        within(info, poll)
-    }
-
-    /// A poll of this length is worth a line, once.
-    #[inline]
-    fn note_length(&mut self, begun: Instant, ended: Instant) {
-        let Some(info) = &mut self.info else { return };
-        let Some(runner) = &info.shared.runner else {
+    /// Accounts for a task that was started, in exactly one way. What it holds is given back by then.
+    fn end(&mut self, mut end: End) {
+        let Some(mut job) = self.job.take() else {
             return;
         };
-        let took = ended.saturating_duration_since(begun);
-        if took >= runner.config().blocking_threshold && !info.has_blocked {
-            info.has_blocked = true;
-            runner.log_blocked(info, took);
+        if !end.is_of_future {
+            if let Err(panic) = job.as_mut().clear() {
+                end.state = State::Panicked;
+                end.error = Some(message(&*panic));
+            }
         }
-    }
-
-    /// The task has to wait: from now on its time is limited, and a shutdown can end it.
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let Some(info) = &mut self.info else {
-            return Poll::Pending;
-        };
-        let Some(runner) = &info.shared.runner else {
-            return Poll::Pending;
-        };
-        if !info.is_wakeable {
-            info.is_wakeable = true;
-            runner.ledger().keep_waker(info.key, cx.waker().clone());
-        }
-        if info.is_queued {
-            return Poll::Pending;
-        }
-        let Some(timeout) = info.timeout.or(runner.config().timeout) else {
-            return Poll::Pending;
-        };
-        if info.timer.is_none() {
-            let deadline = info.started_at.and_then(|at| at.checked_add(timeout));
-            info.timer = deadline.map(|at| Box::pin(sleep_until(at.into())));
-        }
-        let Some(timer) = &mut info.timer else {
-            return Poll::Pending;
-        };
-        ready!(timer.as_mut().poll(cx));
-        let error = format!("it ran for longer than {timeout:?}");
-        Poll::Ready(End::new(State::TimedOut, error))
-    }
-
-    /// Accounts for a task that was started, in exactly one way.
-    fn end(&mut self, mut end: End) {
-        let work = self.work.take();
-        let dropped = within(&mut self.info, || {
-            catch_unwind(AssertUnwindSafe(|| drop(work)))
-        });
-        if let Err(panic) = dropped {
-            end.state = State::Panicked;
-            end.error = Some(message(&*panic));
-        }
-        if let Some(info) = self.info.take() {
-            Runner::ended(&info, end);
-        }
+        Runner::ended(job.info(), end);
     }
 }
 
-/// Calls `f` within the task's context, and where somebody listens within its span.
-#[inline]
-fn within<R>(info: &mut Option<Box<Info>>, f: impl FnOnce() -> R) -> R {
-    let scope = info.as_mut().and_then(|info| info.origin.take());
-    let Some(scope) = scope else {
-        return context::enter(info, f);
-    };
-    let result = scope.within(|| context::enter(info, f));
-    if let Some(info) = info {
-        info.origin.give_back(scope);
+fn poll_end(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End> {
+    let info = job.as_mut().info_mut();
+    let runner = info.shared.runner.as_ref();
+    if runner.is_some_and(|runner| runner.ledger().is_aborting()) {
+        let error = "cut off by the shutdown".to_owned();
+        return Poll::Ready(End::new(State::Cancelled, error));
     }
-    result
+    let begun = now();
+    if info.started_at.get().is_none() {
+        info.started_at.set(Some(begun));
+    }
+    let polled = job.as_mut().poll(cx);
+    let info = job.info_mut();
+    let end = match polled {
+        Ok(Poll::Ready(ended)) => End::of(ended),
+        Err(panic) => End::new(State::Panicked, message(&*panic)),
+        Ok(Poll::Pending) => {
+            note_length(info, begun, now());
+            return wait(info, cx);
+        }
+    };
+    note_length(info, begun, end.at);
+    Poll::Ready(end)
+}
+
+/// A poll of this length is worth a line, once.
+#[inline]
+fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
+    let Some(runner) = &info.shared.runner else {
+        return;
+    };
+    let took = ended.saturating_duration_since(begun);
+    if took >= runner.config().blocking_threshold && !info.has_blocked {
+        info.has_blocked = true;
+        runner.log_blocked(info, took);
+    }
+}
+
+/// The task has to wait: from now on its time is limited, and a shutdown can end it.
+fn wait(info: &mut Info, cx: &mut Context<'_>) -> Poll<End> {
+    let Some(runner) = &info.shared.runner else {
+        return Poll::Pending;
+    };
+    if !info.is_wakeable {
+        info.is_wakeable = true;
+        runner.ledger().keep_waker(info.key, cx.waker().clone());
+    }
+    if info.is_queued.get() {
+        return Poll::Pending;
+    }
+    let Some(timeout) = info.timeout.or(runner.config().timeout) else {
+        return Poll::Pending;
+    };
+    if info.timer.is_none() {
+        let deadline = info.started_at.get().and_then(|at| at.checked_add(timeout));
+        info.timer = deadline.map(|at| Box::pin(sleep_until(at.into())));
+    }
+    let Some(timer) = &mut info.timer else {
+        return Poll::Pending;
+    };
+    ready!(timer.as_mut().poll(cx));
+    let error = format!("it ran for longer than {timeout:?}");
+    Poll::Ready(End::new(State::TimedOut, error))
 }
 
 impl Future for Run {
@@ -167,7 +149,10 @@ impl Future for Run {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let end = ready!(this.poll_end(cx));
+        let Some(job) = &mut this.job else {
+            return Poll::Ready(());
+        };
+        let end = ready!(poll_end(job.as_mut(), cx));
         this.end(end);
         Poll::Ready(())
     }
@@ -176,7 +161,7 @@ impl Future for Run {
 impl Drop for Run {
     /// Without an end of its own, its runtime has dropped it.
     fn drop(&mut self) {
-        if self.info.is_some() {
+        if self.job.is_some() {
             let error = "its runtime was shut down".to_owned();
             self.end(End::new(State::Cancelled, error));
         }

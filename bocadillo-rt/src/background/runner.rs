@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    About, Overflow, Report, Slot, State, Stats,
+    About, Overflow, Report, State, Stats,
     blocking::Blocking,
     config::{Config, Wrapped},
     home::Home,
@@ -262,14 +262,10 @@ impl Runner {
 
 /// What is told of tasks.
 impl Runner {
-    /// Whether anybody wants to know when what happened to these.
+    /// Whether anybody wants to know when what happened to this task.
     #[inline]
-    pub(super) fn tells(&self, slot: &Slot, about: &About) -> bool {
-        let has_span = || {
-            let first = slot.first.as_ref();
-            first.is_some_and(|task| task.info.origin.is_listened_to())
-        };
-        self.has_listener(about) || has_span()
+    pub(super) fn tells(&self, info: &Info) -> bool {
+        self.has_listener(&info.shared.about) || info.origin.is_listened_to()
     }
 
     /// A started task has ended.
@@ -308,7 +304,7 @@ impl Runner {
             delivery: about.delivery,
             registered_at: about.times.registered_at.unwrap_or(end.at),
             sent_at: about.times.sent_at,
-            started_at: info.started_at,
+            started_at: info.started_at.get(),
             ended_at: end.at,
             outcome: end.state,
             error: end.error,
@@ -388,7 +384,7 @@ fn log_end(info: &Info, end: &End) {
         };
         let points = [
             ("sent_us", times.sent_at),
-            ("started_us", info.started_at),
+            ("started_us", info.started_at.get()),
             ("ended_us", Some(end.at)),
         ];
         for (field, at) in points {

@@ -35,8 +35,8 @@ pub(super) struct Gone {
 impl Gone {
     pub(super) fn new(task: &Task, state: State) -> Self {
         Self {
-            name: task.info.shared.name.clone(),
-            location: task.info.location(),
+            name: task.info().shared.name.clone(),
+            location: task.info().location(),
             state,
         }
     }
@@ -58,7 +58,7 @@ impl Slot {
         old.insert(0, first);
         let gone = old.iter().map(|task| Gone::new(task, State::Replaced));
         rest.gone.extend(gone);
-        let by = (task.info.shared.name.clone(), task.info.location());
+        let by = (task.info().shared.name.clone(), task.info().location());
         self.first = Some(task);
         LetGo::Replaced { old, by }
     }
@@ -128,13 +128,13 @@ impl Slot {
     }
 
     /// Puts another task in the place of each.
-    pub(super) fn map(mut self, f: impl Fn(Task) -> Task) -> Self {
+    #[cold]
+    pub(super) fn map(&mut self, f: impl Fn(Task) -> Task) {
         let (first, more) = self.take_tasks();
         self.first = first.map(&f);
         if !more.is_empty() {
             self.rest.get_or_insert_default().more = more.into_iter().map(f).collect();
         }
-        self
     }
 
     /// Lets go of the tasks that are for successful views alone: this one was not.
@@ -143,7 +143,7 @@ impl Slot {
         let (first, more) = self.take_tasks();
         let all = first.into_iter().chain(more);
         let (skipped, mut rest): (Vec<_>, Vec<_>) =
-            all.partition(|task| task.info.when == When::Success);
+            all.partition(|task| task.info().when == When::Success);
         let gone = skipped.iter().map(|task| Gone::new(task, State::Skipped));
         self.rest.get_or_insert_default().gone.extend(gone);
         let more = rest.split_off(1.min(rest.len()));
@@ -151,8 +151,8 @@ impl Slot {
         self.rest.get_or_insert_default().more = more;
         for task in &skipped {
             tracing::debug!(
-                task = task.info.name(),
-                location = %task.info.location(),
+                task = task.info().name(),
+                location = %task.info().location(),
                 "background task skipped: it is for successful views"
             );
         }
@@ -212,8 +212,8 @@ fn log_replaced(
 ) {
     for old in old {
         tracing::debug!(
-            task = old.info.name(),
-            location = %old.info.location(),
+            task = old.info().name(),
+            location = %old.info().location(),
             by = &**by,
             %by_location,
             "background task replaced by a later one; use `add_background` to keep both"
@@ -224,8 +224,8 @@ fn log_replaced(
 #[cold]
 fn log_refused(task: &Task) {
     tracing::warn!(
-        task = task.info.name(),
-        location = %task.info.location(),
+        task = task.info().name(),
+        location = %task.info().location(),
         "background task refused: {MAX_TASKS} were registered on this response already"
     );
 }
@@ -246,8 +246,8 @@ impl Slot {
         let (first, more) = self.take_tasks();
         for task in first.into_iter().chain(more) {
             tracing::warn!(
-                task = task.info.name(),
-                location = %task.info.location(),
+                task = task.info().name(),
+                location = %task.info().location(),
                 "background task dropped together with its response, which was never sent"
             );
         }

@@ -1,17 +1,12 @@
 //! What is registered.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    panic::Location,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+use std::{borrow::Cow, fmt, panic::Location, pin::Pin, time::Duration};
+
+use super::{
+    blocking,
+    info::Info,
+    job::{self, Job},
 };
-
-use pin_project_lite::pin_project;
-
-use super::{blocking, info::Info};
 use crate::error::BoxError;
 
 /// When a task runs, and when it is skipped.
@@ -45,33 +40,12 @@ pub enum When {
 /// ```
 #[must_use = "a task runs only when it is registered: `res.background(task)`"]
 pub struct Task {
-    pub(super) work: Pin<Box<dyn Work>>,
-    /// Apart from the future, so that it can be the current context while that is polled; and
-    /// boxed, so that nothing of it is moved on the way from the registration to the end.
-    pub(super) info: Box<Info>,
+    /// Boxed once, so that nothing of it is moved on the way from the registration to the end.
+    pub(super) job: Pin<Box<dyn Job>>,
 }
 
-/// A task's future.
-pub(super) trait Work: Send {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>;
-}
-
-pin_project! {
-    struct Ending<F> {
-        #[pin]
-        future: F,
-    }
-}
-
-impl<F> Work for Ending<F>
-where
-    F: Future + Send,
-    F::Output: Outcome,
-{
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().future.poll(cx).map(Outcome::into_result)
-    }
-}
+/// What a task's future ends in.
+pub(super) type Ended = Result<(), BoxError>;
 
 impl Task {
     /// Creates a task; it is named by its function, and its place is the caller's.
@@ -93,10 +67,20 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        Self {
-            work: Box::pin(Ending { future }),
-            info: Box::new(Info::new(name.into(), location)),
-        }
+        let info = Info::new(name.into(), location);
+        Self::from_job(job::boxed(info, future))
+    }
+
+    pub(super) fn from_job(job: Pin<Box<dyn Job>>) -> Self {
+        Self { job }
+    }
+
+    pub(super) fn info(&self) -> &Info {
+        self.job.info()
+    }
+
+    pub(super) fn info_mut(&mut self) -> &mut Info {
+        self.job.as_mut().info_mut()
     }
 
     /// Creates a task that may fail, where inference cannot know the error's type.
@@ -159,19 +143,19 @@ impl Task {
 
     /// Names the task, for logs and reports.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.info.shared.name = name.into();
+        self.info_mut().shared.name = name.into();
         self
     }
 
     /// Sets how long the task may run, in place of the [runner's](super::Runner::timeout) own limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.info.timeout = Some(timeout);
+        self.info_mut().timeout = Some(timeout);
         self
     }
 
     /// Sets when the task runs; otherwise it is skipped.
     pub fn when(mut self, when: When) -> Self {
-        self.info.when = when;
+        self.info_mut().when = when;
         self
     }
 }
@@ -204,8 +188,8 @@ fn name_of<F>() -> &'static str {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
-            .field("name", &self.info.shared.name)
-            .field("location", &format_args!("{}", self.info.shared.location))
+            .field("name", &self.info().shared.name)
+            .field("location", &format_args!("{}", self.info().shared.location))
             .finish_non_exhaustive()
     }
 }
@@ -294,7 +278,7 @@ mod tests {
     #[test]
     fn named_by_its_function() {
         assert_eq!(
-            Task::new(send_confirmation()).info.shared.name,
+            Task::new(send_confirmation()).info().shared.name,
             "send_confirmation"
         );
     }
@@ -302,7 +286,7 @@ mod tests {
     #[test]
     fn a_block_is_named_by_the_function_around_it() {
         assert_eq!(
-            Task::new(async {}).info.shared.name,
+            Task::new(async {}).info().shared.name,
             "a_block_is_named_by_the_function_around_it"
         );
     }
@@ -320,14 +304,14 @@ mod tests {
                 ))
             }
         }
-        assert_eq!(<Vec<fn() -> u8>>::make().info.shared.name, "inner");
+        assert_eq!(<Vec<fn() -> u8>>::make().info().shared.name, "inner");
     }
 
     #[test]
     fn generic_arguments_do_not_name_it() {
         async fn send<T>(_: T) {}
         assert_eq!(
-            Task::new(send(std::sync::Mutex::new(0))).info.shared.name,
+            Task::new(send(std::sync::Mutex::new(0))).info().shared.name,
             "send"
         );
     }

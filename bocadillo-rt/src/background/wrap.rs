@@ -2,49 +2,55 @@
 
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use super::{Runner, Slot, Task, config::Wrapped, task::Work};
-use crate::error::BoxError;
+use super::{
+    Runner, Slot, Task,
+    config::Wrapped,
+    job::{self, Job},
+    task::Ended,
+};
 
 impl Runner {
     /// Wraps what waits, if that is wanted.
     #[inline]
-    pub(super) fn wrap_all(&self, slot: Slot) -> Slot {
-        match &self.config().wrap {
-            None => slot,
-            Some(wrap) => slot.map(|task| wrapped(task, &**wrap)),
+    pub(super) fn wrap_all(&self, slot: &mut Slot) {
+        if let Some(wrap) = &self.config().wrap {
+            slot.map(|task| wrapped(task, &**wrap));
         }
     }
 }
 
-type Outcome = Arc<Mutex<Option<Result<(), BoxError>>>>;
+type Outcome = Arc<Mutex<Option<Ended>>>;
 
 /// The user's wrapper knows nothing of results: the task's own goes around it.
-fn wrapped(task: Task, wrap: &dyn Fn(Wrapped) -> Wrapped) -> Task {
-    let Task { work, info } = task;
+fn wrapped(mut task: Task, wrap: &dyn Fn(Wrapped) -> Wrapped) -> Task {
+    let info = mem::take(task.info_mut());
     let outcome = Outcome::default();
     let inner = Inner {
-        work,
+        job: task.job,
         outcome: Arc::clone(&outcome),
     };
     // It runs where the response is handed over: a panic there would cost the connection.
-    let work: Pin<Box<dyn Work>> = match catch_unwind(AssertUnwindSafe(|| wrap(Box::pin(inner)))) {
-        Ok(future) => Box::pin(Outer { future, outcome }),
-        Err(panic) => Box::pin(Panics(Some(panic))),
+    let job = match catch_unwind(AssertUnwindSafe(|| wrap(Box::pin(inner)))) {
+        Ok(future) => job::boxed(info, Outer { future, outcome }),
+        Err(panic) => job::boxed(info, Panics(Some(panic))),
     };
-    Task { work, info }
+    Task::from_job(job)
 }
 
 /// What is left of a task whose wrapper panicked: it ends as if it had panicked itself.
 struct Panics(Option<Box<dyn Any + Send>>);
 
-impl Work for Panics {
-    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+impl Future for Panics {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Ended> {
         match self.0.take() {
             Some(panic) => resume_unwind(panic),
             None => Poll::Ready(Ok(())),
@@ -57,8 +63,10 @@ struct Outer {
     outcome: Outcome,
 }
 
-impl Work for Outer {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+impl Future for Outer {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         self.future.as_mut().poll(cx).map(|()| {
             let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
             // Without one the wrapper has not polled the task to its end, which is its right.
@@ -68,7 +76,7 @@ impl Work for Outer {
 }
 
 struct Inner {
-    work: Pin<Box<dyn Work>>,
+    job: Pin<Box<dyn Job>>,
     outcome: Outcome,
 }
 
@@ -76,7 +84,7 @@ impl Future for Inner {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.work.as_mut().poll(cx).map(|result| {
+        self.job.as_mut().poll_within(cx).map(|result| {
             let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
             *outcome = Some(result);
         })

@@ -7,6 +7,7 @@ mod form;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod query;
+mod source;
 mod stream;
 
 use std::{
@@ -22,13 +23,11 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
-use http_body::Body as _;
-use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    body::{Body, Gone},
+    body::Body,
     detach,
     error::{Error, HttpError, Result},
     exchange::Arriving,
@@ -40,6 +39,8 @@ use crate::{
 
 #[cfg(feature = "multipart")]
 pub use self::multipart::{Field, Multipart};
+pub(crate) use self::source::Source;
+use self::source::Gone;
 pub use self::stream::BodyStream;
 
 /// A request, as a view reads it.
@@ -67,7 +68,7 @@ pub use self::stream::BodyStream;
 pub struct Request {
     /// Split: to map the body of a whole one moves it twice.
     head: http::request::Parts,
-    body: Body,
+    body: Source,
     /// What reads the body was dropped before its end, or reads it now.
     is_lost: bool,
     params: Params,
@@ -93,7 +94,7 @@ impl Request {
     }
 
     #[inline(always)]
-    pub(crate) fn new(head: http::request::Parts, body: Body, params: Params, host: Host) -> Self {
+    pub(crate) fn new(head: http::request::Parts, body: Source, params: Params, host: Host) -> Self {
         Self {
             head,
             body,
@@ -104,12 +105,11 @@ impl Request {
     }
 
     /// The body, as it is to be read once.
-    fn take_body(&mut self) -> Body {
+    fn take_body(&mut self) -> Source {
         if self.is_lost {
-            return Body::gone(Gone::Lost);
+            return Source::Gone(Gone::Lost);
         }
-        let body = mem::replace(&mut self.body, Body::gone(Gone::Taken));
-        body.as_read().cloned().map_or(body, Body::from)
+        self.body.take()
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -234,11 +234,11 @@ impl Request {
     ///
     /// Not cancel safe: what was read by a future that is dropped is lost.
     pub async fn body(&mut self) -> Result<Bytes> {
-        if let Some(bytes) = self.body.as_read() {
+        if let Source::Read(bytes) = &self.body {
             return Ok(bytes.clone());
         }
         let bytes = self.read_body().await?;
-        self.body = Body::read(bytes.clone());
+        self.body = Source::Read(bytes.clone());
         Ok(bytes)
     }
 
@@ -256,7 +256,7 @@ impl Request {
         match end {
             Ok(()) => Ok(read.take()),
             Err(why) => {
-                self.body = Body::gone(why);
+                self.body = Source::Gone(why);
                 Err(gone(why, limit))
             }
         }
@@ -269,25 +269,21 @@ impl Request {
         timer: &mut Option<Pin<Box<Sleep>>>,
         limit: usize,
     ) -> Poll<Result<(), Gone>> {
-        if self.body.size_hint().lower() > limit as u64 {
+        if self.body.at_least() > limit as u64 {
             return Poll::Ready(Err(Gone::TooLong));
         }
-        while !self.body.is_end_stream() {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        while !self.body.has_ended() {
+            let Poll::Ready(next) = self.body.poll_next(cx) else {
                 return wait(timer, self.body_timeout(), cx).map(Err);
             };
             *timer = None;
-            let frame = match frame {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Err(cut(&*error))),
-                None => break,
+            let Some(data) = next.transpose()? else {
+                break;
             };
-            if let Ok(data) = frame.into_data() {
-                if read.len() + data.len() > limit {
-                    return Poll::Ready(Err(Gone::TooLong));
-                }
-                read.push(data);
+            if read.len() + data.len() > limit {
+                return Poll::Ready(Err(Gone::TooLong));
             }
+            read.push(data);
         }
         Poll::Ready(Ok(()))
     }
@@ -317,12 +313,12 @@ impl Request {
         self.expect_json()?;
         let parse =
             |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|_| malformed::<T>(bytes));
-        if let Some(bytes) = self.body.as_read() {
+        if let Source::Read(bytes) = &self.body {
             return parse(bytes);
         }
         let bytes = self.read_body().await?;
         let value = parse(&bytes);
-        self.body = Body::read(bytes);
+        self.body = Source::Read(bytes);
         value
     }
 }
@@ -372,7 +368,7 @@ impl Collected {
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
         let (head, body) = request.into_parts();
-        Self::new(head, body, Params::default(), Host::Nowhere)
+        Self::new(head, Source::Body(body), Params::default(), Host::Nowhere)
     }
 }
 
@@ -396,16 +392,6 @@ fn gone(why: Gone, limit: usize) -> Error {
 fn too_long(limit: usize) -> Error {
     let detail = format!("The body is longer than {limit} bytes.");
     HttpError::new(413).detail(detail).into()
-}
-
-#[cold]
-fn cut(error: &(dyn std::error::Error + 'static)) -> Gone {
-    // A layer around the app may have a limit of its own.
-    if error.is::<LengthLimitError>() {
-        return Gone::TooLong;
-    }
-    tracing::debug!(%error, "request body was cut off");
-    Gone::Cut
 }
 
 /// Parses once more, to say where the mistake is.

@@ -10,14 +10,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http_body::Body as _;
 use tokio::time::Sleep;
 
-use super::{Request, cut, gone, wait};
-use crate::{
-    body::{Body, Gone},
-    error::{Error, Result},
+use super::{
+    Request, gone,
+    source::{Gone, Source},
+    wait,
 };
+use crate::error::{Error, Result};
 
 impl Request {
     /// Takes the body as a stream of chunks as they come, for what is too large to be read whole; no
@@ -60,7 +60,7 @@ impl Request {
 
 /// A request's body in chunks; made by [`Request::stream`].
 pub struct BodyStream {
-    body: Body,
+    body: Source,
     /// Only to say of a body that was too long how long it may be.
     limit: usize,
     timeout: Duration,
@@ -72,25 +72,17 @@ impl Stream for BodyStream {
 
     /// Yields an error, once, if the client cut the body off, or if it was taken before.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if let Some(why) = self.body.as_gone() {
+        let this = &mut *self;
+        let Poll::Ready(next) = this.body.poll_next(cx) else {
+            let why = ready!(wait(&mut this.timer, this.timeout, cx));
             return Poll::Ready(Some(Err(self.end(why))));
-        }
-        loop {
-            let this = &mut *self;
-            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-                let why = ready!(wait(&mut this.timer, this.timeout, cx));
-                return Poll::Ready(Some(Err(self.end(why))));
-            };
-            this.timer = None;
-            let frame = match frame {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.end(cut(&*error))))),
-                None => return Poll::Ready(None),
-            };
-            if let Ok(data) = frame.into_data() {
-                return Poll::Ready(Some(Ok(data)));
-            }
-        }
+        };
+        this.timer = None;
+        Poll::Ready(match next {
+            Some(Ok(data)) => Some(Ok(data)),
+            Some(Err(why)) => Some(Err(self.end(why))),
+            None => None,
+        })
     }
 }
 
@@ -110,7 +102,7 @@ impl BodyStream {
     }
 
     fn end(&mut self, why: Gone) -> Error {
-        self.body = Body::empty();
+        self.body = Source::Read(Bytes::new());
         gone(why, self.limit)
     }
 }

@@ -301,8 +301,8 @@ impl Response {
     }
 
     #[inline]
-    pub(crate) fn take_tasks(&mut self) -> Option<Slot> {
-        (!self.tasks.is_empty()).then(|| std::mem::take(&mut self.tasks))
+    pub(crate) fn tasks_mut(&mut self) -> &mut Slot {
+        &mut self.tasks
     }
 
     fn inner(&self) -> &http::Response<SentBody<Body>> {

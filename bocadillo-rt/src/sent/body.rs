@@ -39,36 +39,14 @@ pin_project! {
 
 #[derive(Debug)]
 struct Tracking {
-    grip: Grip,
-    end: End,
+    ticket: Arc<Ticket>,
     /// Those that wait with the end.
     trailers: Option<Box<HeaderMap>>,
+    /// The right to end the response is here, until the end is handed over.
+    has_token: bool,
+    end: End,
     /// Too much was in flight when the inner body ended: nothing may be, now.
     must_drain: bool,
-}
-
-/// What the body holds of its response: the token, until the end is handed over.
-#[derive(Debug)]
-enum Grip {
-    Token(Token),
-    Ticket(Arc<Ticket>),
-}
-
-impl Grip {
-    fn ticket(&self) -> &Arc<Ticket> {
-        match self {
-            Self::Token(token) => token.ticket(),
-            Self::Ticket(ticket) => ticket,
-        }
-    }
-
-    fn take_token(&mut self) -> Option<Token> {
-        let ticket = Arc::clone(self.ticket());
-        match mem::replace(self, Self::Ticket(ticket)) {
-            Self::Token(token) => Some(token),
-            Self::Ticket(_) => None,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +69,13 @@ impl<B> SentBody<B> {
         }
     }
 
-    /// Tracks a body that was wrapped before.
-    pub(super) fn track(&mut self, token: Token) {
+    /// Tracks a body that was wrapped before: it is what ends the response.
+    pub(super) fn track(&mut self, ticket: Arc<Ticket>) {
         self.tracking = Some(Tracking {
-            grip: Grip::Token(token),
-            end: End::Open,
+            ticket,
             trailers: None,
+            has_token: true,
+            end: End::Open,
             must_drain: false,
         });
     }
@@ -169,7 +148,7 @@ impl<B: Body> Body for SentBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.tracking {
-            Some(tracking) if tracking.grip.ticket().protocol == Protocol::Http2 => {
+            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
                 tracking.end == End::Done
             }
             Some(_) | None => self.inner.is_end_stream(),
@@ -187,8 +166,13 @@ impl<B: Body> Body for SentBody<B> {
 }
 
 impl Tracking {
+    fn take_token(&mut self) -> Option<Token> {
+        let has_token = mem::take(&mut self.has_token);
+        has_token.then(|| Token::new(Arc::clone(&self.ticket)))
+    }
+
     fn hand_over<D: Buf>(&mut self, data: D, is_last: bool) -> SentBuf<D> {
-        let ticket = self.grip.ticket();
+        let ticket = &self.ticket;
         if ticket.protocol == Protocol::Http1 || !is_last {
             return SentBuf::counting(data, Arc::clone(ticket));
         }
@@ -198,7 +182,7 @@ impl Tracking {
             return SentBuf::counting(data, Arc::clone(ticket));
         }
         self.end = End::Done;
-        match self.grip.take_token() {
+        match self.take_token() {
             Some(token) => SentBuf::ending(Some(data), token),
             None => SentBuf::plain(data),
         }
@@ -209,7 +193,7 @@ impl Tracking {
         if self.end == End::Done {
             return Poll::Ready(None);
         }
-        let ticket = self.grip.ticket();
+        let ticket = &self.ticket;
         if ticket.protocol == Protocol::Http1 {
             // The token stays: HTTP/1 marks when it drops the body.
             self.end = End::Done;
@@ -222,13 +206,13 @@ impl Tracking {
         }
         self.end = End::Done;
         let trailers = self.trailers.take();
-        let frame = self.grip.take_token();
+        let frame = self.take_token();
         Poll::Ready(frame.map(|token| Ok(end_stream(trailers, token))))
     }
 
     fn fail(&mut self) {
         self.end = End::Done;
-        if let Some(token) = self.grip.take_token() {
+        if let Some(token) = self.take_token() {
             token.abort();
         }
     }
@@ -250,15 +234,15 @@ fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<S
 
 impl Drop for Tracking {
     fn drop(&mut self) {
-        let Some(token) = self.grip.take_token() else {
+        if !self.has_token {
             return;
-        };
-        match token.ticket().protocol {
+        }
+        match self.ticket.protocol {
             // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
             // for any other reason, the connection is over and flushes no more.
-            Protocol::Http1 => token.complete(),
+            Protocol::Http1 => self.ticket.complete(),
             // The end was never handed over.
-            Protocol::Http2 => token.abort(),
+            Protocol::Http2 => self.ticket.abort(),
         }
     }
 }

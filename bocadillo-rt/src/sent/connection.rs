@@ -13,7 +13,7 @@ use super::{
     carry::carry,
     hub::{Hub, Reason},
     stream,
-    ticket::{Delivery, Protocol, Ticket, Token},
+    ticket::{Delivery, OnDone, Protocol, Token, call},
 };
 
 /// Tracks the responses of one connection, whose IO is a [`TrackedIo`](super::TrackedIo).
@@ -63,7 +63,7 @@ impl Connection {
         on_done: impl FnOnce(Delivery) + Send + 'static,
     ) -> Response<SentBody<B>> {
         let mut response = response.map(SentBody::untracked);
-        self.track_wrapped(&mut response, version, on_done);
+        self.track_wrapped(&mut response, version, call(on_done));
         response
     }
 
@@ -72,29 +72,31 @@ impl Connection {
         &self,
         response: &mut Response<SentBody<B>>,
         version: Version,
-        on_done: impl FnOnce(Delivery) + Send + 'static,
+        on_done: OnDone,
     ) {
         if is_refused(response.status()) {
-            on_done(Delivery::Aborted { bytes: 0 });
+            on_done.done(Delivery::Aborted { bytes: 0 });
             return;
         }
         let protocol = match version {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ticket = Ticket::new(Arc::clone(&self.hub), protocol, on_done);
-        self.hub.add(&ticket);
+        let Some(ticket) = self.hub.add(protocol, on_done) else {
+            return;
+        };
         if protocol == Protocol::Http2 {
             stream::attach(&ticket);
             // It has no frame of its own to travel in.
             if response.body().is_end_stream() {
-                if let Err(token) = carry(response.headers_mut(), Token::new(ticket)) {
-                    response.body_mut().track(token);
+                let token = Token::new(Arc::clone(&ticket));
+                match carry(response.headers_mut(), token) {
+                    Ok(()) => return,
+                    Err(token) => token.forget(),
                 }
-                return;
             }
         }
-        response.body_mut().track(Token::new(ticket));
+        response.body_mut().track(ticket);
     }
 
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
@@ -105,7 +107,7 @@ impl Connection {
         version: Version,
     ) {
         if version == Version::HTTP_2 && !response.body().is_end_stream() {
-            self.track_wrapped(response, version, |_| {});
+            self.track_wrapped(response, version, call(|_| {}));
         }
     }
 

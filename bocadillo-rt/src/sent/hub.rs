@@ -1,7 +1,7 @@
 //! One connection: the list of its responses on their way, and what its IO tells of them.
 
 use std::{
-    fmt, mem,
+    fmt, mem, ptr,
     sync::{
         Arc, Mutex,
         atomic::{
@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     drive, scope,
-    ticket::{Delivery, MARKED, Ticket, UNDECIDED, lock},
+    ticket::{Delivery, MARKED, OnDone, Protocol, Ticket, UNDECIDED, lock},
 };
 
 #[derive(Default)]
@@ -74,20 +74,43 @@ pub(super) enum Reason {
 
 #[derive(Default)]
 struct List {
-    live: Vec<Arc<Ticket>>,
+    live: Vec<Live>,
+    /// The ticket of a response that is out, for the next one: with HTTP/1 there is mostly one at a time.
+    /// It goes with the IO, as it has the hub.
+    spare: Option<Arc<Ticket>>,
     /// The IO is gone.
     is_closed: bool,
 }
 
+/// A response on its way.
+struct Live {
+    ticket: Arc<Ticket>,
+    on_done: OnDone,
+}
+
+impl Live {
+    /// It will never be sent.
+    fn abort(self) {
+        let bytes = self.ticket.written();
+        scope::report(self.on_done, Delivery::Aborted { bytes });
+    }
+}
+
 impl Hub {
-    pub(super) fn add(&self, ticket: &Arc<Ticket>) {
+    /// Enters a response on its way, unless that has an end already.
+    pub(super) fn add(self: &Arc<Self>, protocol: Protocol, on_done: OnDone) -> Option<Arc<Ticket>> {
         let mut list = lock(&self.list);
-        if !list.is_closed {
-            list.live.push(Arc::clone(ticket));
-            return;
+        if list.is_closed {
+            drop(list);
+            on_done.done(Delivery::Aborted { bytes: 0 });
+            return None;
         }
-        drop(list);
-        ticket.done(Delivery::Aborted { bytes: 0 });
+        let ticket = list.ticket(self, protocol);
+        list.live.push(Live {
+            ticket: Arc::clone(&ticket),
+            on_done,
+        });
+        Some(ticket)
     }
 
     pub(super) fn mark(&self, ticket: &Ticket) {
@@ -117,15 +140,15 @@ impl Hub {
         let was_encoded = new_ends >= undecided;
         if was_encoded {
             self.marked.store(true, SeqCst);
-            for ticket in &lock(&self.list).live {
-                let state = &ticket.state;
+            for live in &lock(&self.list).live {
+                let state = &live.ticket.state;
                 let _ = state.compare_exchange(UNDECIDED, MARKED, SeqCst, SeqCst);
             }
             return;
         }
         let dropped = lock(&self.list).take(UNDECIDED);
-        for ticket in dropped {
-            abort(ticket);
+        for live in dropped {
+            live.abort();
         }
     }
 
@@ -137,32 +160,30 @@ impl Hub {
         self.marked.store(false, SeqCst);
         let mut list = lock(&self.list);
         // On HTTP/1 it is mostly the only one: its place in the list is used again.
-        if let [ticket] = &*list.live {
-            let is_marked = ticket.state.load(SeqCst) == MARKED;
-            let only = if is_marked { list.live.pop() } else { None };
+        if let [live] = &*list.live {
+            let is_marked = live.ticket.state.load(SeqCst) == MARKED;
+            let on_done = if is_marked { list.take_only() } else { None };
             drop(list);
-            if let Some(ticket) = only {
-                ticket.done(Delivery::Sent);
+            if let Some(on_done) = on_done {
+                on_done.done(Delivery::Sent);
             }
             return;
         }
         let sent = list.take(MARKED);
         drop(list);
-        for ticket in sent {
-            ticket.done(Delivery::Sent);
+        for live in sent {
+            live.on_done.done(Delivery::Sent);
         }
     }
 
     pub(super) fn abort(&self, ticket: &Ticket) {
         let mut list = lock(&self.list);
-        let at = list
-            .live
-            .iter()
-            .position(|live| std::ptr::addr_eq(Arc::as_ptr(live), ticket));
-        let ticket = at.map(|at| list.live.remove(at));
+        let is_it = |live: &Live| ptr::eq(Arc::as_ptr(&live.ticket), ticket);
+        let at = list.live.iter().position(is_it);
+        let live = at.map(|at| list.live.remove(at));
         drop(list);
-        if let Some(ticket) = ticket {
-            abort(ticket);
+        if let Some(live) = live {
+            live.abort();
         }
     }
 
@@ -171,9 +192,11 @@ impl Hub {
         let mut list = lock(&self.list);
         list.is_closed = true;
         let left = mem::take(&mut list.live);
+        let spare = list.spare.take();
         drop(list);
-        for ticket in left {
-            abort(ticket);
+        drop(spare);
+        for live in left {
+            live.abort();
         }
     }
 
@@ -183,22 +206,41 @@ impl Hub {
 
     /// The tickets on their way, for [`Watch`](super::Watch).
     pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
-        lock(&self.list).live.clone()
+        let list = lock(&self.list);
+        let live = list.live.iter();
+        live.map(|live| Arc::clone(&live.ticket)).collect()
     }
 }
 
 impl List {
-    fn take(&mut self, state: u8) -> Vec<Arc<Ticket>> {
-        let is_wanted = |ticket: &Arc<Ticket>| ticket.state.load(SeqCst) == state;
+    /// The ticket of a response: the spare one, if nobody else still has that.
+    fn ticket(&mut self, hub: &Arc<Hub>, protocol: Protocol) -> Arc<Ticket> {
+        if protocol == Protocol::Http1 {
+            if let Some(mut spare) = self.spare.take() {
+                if let Some(ticket) = Arc::get_mut(&mut spare) {
+                    ticket.renew();
+                    return spare;
+                }
+            }
+        }
+        Arc::new(Ticket::new(Arc::clone(hub), protocol))
+    }
+
+    /// Takes the only response, which is out; returns what is to be called.
+    fn take_only(&mut self) -> Option<OnDone> {
+        let Live { ticket, on_done } = self.live.pop()?;
+        if ticket.protocol == Protocol::Http1 {
+            self.spare = Some(ticket);
+        }
+        Some(on_done)
+    }
+
+    fn take(&mut self, state: u8) -> Vec<Live> {
+        let is_wanted = |live: &Live| live.ticket.state.load(SeqCst) == state;
         let (wanted, rest) = mem::take(&mut self.live).into_iter().partition(is_wanted);
         self.live = rest;
         wanted
     }
-}
-
-fn abort(ticket: Arc<Ticket>) {
-    let bytes = ticket.written();
-    scope::report(ticket, Delivery::Aborted { bytes });
 }
 
 impl Kill {

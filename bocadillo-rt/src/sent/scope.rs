@@ -7,17 +7,16 @@
 use std::{
     cell::{Cell, RefCell},
     mem,
-    sync::Arc,
 };
 
-use super::ticket::{Delivery, Ticket};
+use super::ticket::{Delivery, OnDone};
 
 thread_local! {
     /// How many of our polls run on this thread, one within the other.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Something waits in `REPORTS`; apart from those, since this is read at the end of each poll.
     static IS_WAITING: Cell<bool> = const { Cell::new(false) };
-    static REPORTS: RefCell<Vec<(Arc<Ticket>, Delivery)>> = const { RefCell::new(Vec::new()) };
+    static REPORTS: RefCell<Vec<(OnDone, Delivery)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Calls `poll`, then what it has to report.
@@ -28,19 +27,19 @@ pub(super) fn within<R>(poll: impl FnOnce() -> R) -> R {
 }
 
 /// Reports now, or at the end of the poll that runs.
-pub(super) fn report(ticket: Arc<Ticket>, delivery: Delivery) {
-    let mut kept = Some(ticket);
+pub(super) fn report(on_done: OnDone, delivery: Delivery) {
+    let mut kept = Some(on_done);
     if DEPTH.get() > 0 {
         // Without the thread's local state (the thread is ending), it is reported now.
         let _ = REPORTS.try_with(|reports| {
             reports
                 .borrow_mut()
-                .extend(kept.take().map(|ticket| (ticket, delivery)));
+                .extend(kept.take().map(|on_done| (on_done, delivery)));
             IS_WAITING.set(true);
         });
     }
-    if let Some(ticket) = kept {
-        ticket.done(delivery);
+    if let Some(on_done) = kept {
+        on_done.done(delivery);
     }
 }
 
@@ -61,7 +60,7 @@ impl Drop for Leave {
 #[cold]
 fn report_all() {
     let reports = REPORTS.try_with(|reports| mem::take(&mut *reports.borrow_mut()));
-    for (ticket, delivery) in reports.unwrap_or_default() {
-        ticket.done(delivery);
+    for (on_done, delivery) in reports.unwrap_or_default() {
+        on_done.done(delivery);
     }
 }

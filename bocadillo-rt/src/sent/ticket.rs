@@ -2,12 +2,15 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll, Waker},
 };
+
+use pin_project_lite::pin_project;
 
 use super::hub::Hub;
 
@@ -41,21 +44,33 @@ impl Delivery {
     }
 }
 
-/// What is to be called when a response was sent or aborted: once, however often it is asked.
-pub(super) trait Done: Send + Sync {
-    fn done(&self, delivery: Delivery);
+/// What is to be called when a response was sent or aborted: whoever has one calls it.
+///
+/// In a box, as it is called once and its type is forgotten: what is in a box already needs no other.
+pub(crate) trait Done: Send {
+    fn done(self: Pin<Box<Self>>, delivery: Delivery);
 }
 
-struct Once<F>(Mutex<Option<F>>);
+pub(crate) type OnDone = Pin<Box<dyn Done>>;
 
-impl<F: FnOnce(Delivery) + Send> Done for Once<F> {
-    fn done(&self, delivery: Delivery) {
-        // In a statement of its own: the call runs outside of the lock.
-        let on_done = lock(&self.0).take();
-        if let Some(on_done) = on_done {
+pin_project! {
+    /// A closure as such.
+    struct Call<F> {
+        on_done: Option<F>,
+    }
+}
+
+impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
+    fn done(self: Pin<Box<Self>>, delivery: Delivery) {
+        if let Some(on_done) = { self }.as_mut().project().on_done.take() {
             on_done(delivery);
         }
     }
+}
+
+pub(super) fn call(on_done: impl FnOnce(Delivery) + Send + 'static) -> OnDone {
+    let on_done = Some(on_done);
+    Box::pin(Call { on_done })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +87,7 @@ pub(super) const UNDECIDED: u8 = 1;
 pub(super) const MARKED: u8 = 2;
 
 /// One response on its way: shared by its body, its buffers, its token and the connection's list.
-///
-/// One allocation holds it and its callback.
-pub(super) struct Ticket<D: ?Sized = dyn Done> {
+pub(super) struct Ticket {
     pub(super) hub: Arc<Hub>,
     pub(super) protocol: Protocol,
     /// `OPEN`, `UNDECIDED` or `MARKED`. Set by token and hub, read by the hub, all of them within
@@ -90,7 +103,6 @@ pub(super) struct Ticket<D: ?Sized = dyn Done> {
     drain_waits: AtomicBool,
     drain_waker: Mutex<Option<Waker>>,
     stream: Mutex<Stream>,
-    on_done: D,
 }
 
 /// The HTTP/2 stream's own task, as far as it is ours (see [`Streams`](super::Streams)).
@@ -103,13 +115,8 @@ struct Stream {
 }
 
 impl Ticket {
-    /// Creates the ticket of a response; `on_done` is called when the hub says so.
-    pub(super) fn new(
-        hub: Arc<Hub>,
-        protocol: Protocol,
-        on_done: impl FnOnce(Delivery) + Send + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Ticket {
+    pub(super) fn new(hub: Arc<Hub>, protocol: Protocol) -> Self {
+        Self {
             hub,
             protocol,
             state: AtomicU8::new(OPEN),
@@ -118,12 +125,24 @@ impl Ticket {
             drain_waits: AtomicBool::new(false),
             drain_waker: Mutex::new(None),
             stream: Mutex::new(Stream::default()),
-            on_done: Once(Mutex::new(Some(on_done))),
-        })
+        }
     }
 
-    pub(super) fn done(&self, delivery: Delivery) {
-        self.on_done.done(delivery);
+    /// Makes the ticket of an HTTP/1 response that is out that of the next one.
+    pub(super) fn renew(&mut self) {
+        *self.state.get_mut() = OPEN;
+        *self.handed.get_mut() = 0;
+        *self.written.get_mut() = 0;
+    }
+
+    /// Its end has entered the write buffer: the next flush sends it.
+    pub(super) fn complete(&self) {
+        self.hub.mark(self);
+    }
+
+    /// Its end will never be written.
+    pub(super) fn abort(&self) {
+        self.hub.abort(self);
     }
 
     pub(super) fn hand_over(&self, bytes: usize) {
@@ -227,16 +246,19 @@ impl Token {
         &self.ticket
     }
 
-    /// The end has entered the write buffer: the next flush sends it.
-    pub(super) fn complete(mut self) {
+    /// Gives up the right for another token of this ticket.
+    pub(super) fn forget(mut self) {
         self.is_spent = true;
-        self.ticket.hub.mark(&self.ticket);
     }
 
-    /// The end will never be written.
+    pub(super) fn complete(mut self) {
+        self.is_spent = true;
+        self.ticket.complete();
+    }
+
     pub(super) fn abort(mut self) {
         self.is_spent = true;
-        self.ticket.hub.abort(&self.ticket);
+        self.ticket.abort();
     }
 }
 

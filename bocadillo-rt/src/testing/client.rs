@@ -134,12 +134,14 @@ where
         Ok(_) => Delivery::Sent,
         Err(_) => Delivery::Aborted { bytes: 0 },
     };
-    let tasks = background.close(&runner);
-    let mut about = About {
+    let mut tasks = background.close(&runner);
+    let about = About {
         status: Some(head.status),
         ..background.about()
     };
-    runner.accept(tasks, &mut about).start_all(delivery);
+    runner
+        .accept(&mut tasks, |known| *known = about)
+        .done(delivery);
     TestResponse { head, body, group }
 }
 
@@ -151,10 +153,11 @@ struct Lost {
 
 impl Drop for Lost {
     fn drop(&mut self) {
-        let tasks = self.background.close(&self.runner);
+        let mut tasks = self.background.close(&self.runner);
         if !tasks.is_empty() {
-            let waiting = self.runner.accept(tasks, &mut self.background.about());
-            waiting.start_all(Delivery::Aborted { bytes: 0 });
+            let about = self.background.about();
+            let on_done = self.runner.accept(&mut tasks, |known| *known = about);
+            on_done.done(Delivery::Aborted { bytes: 0 });
         }
     }
 }

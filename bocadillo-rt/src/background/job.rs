@@ -1,0 +1,126 @@
+//! A task in its box: what is known of it, and its future.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+    thread,
+};
+
+use pin_project_lite::pin_project;
+
+use super::{
+    Outcome, context,
+    info::Info,
+    launch,
+    task::{Ended, Task},
+};
+use crate::sent::{Delivery, Done, OnDone};
+
+/// What is behind a [`Task`]: one allocation, from the registration to the end. It is what the
+/// connection calls when the response is out, too.
+pub(super) trait Job: Done {
+    fn info(&self) -> &Info;
+
+    fn info_mut(self: Pin<&mut Self>) -> &mut Info;
+
+    /// Polls the future within the task's context and span. One that has ended is dropped there too.
+    /// An error is a panic, of either.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> thread::Result<Poll<Ended>>;
+
+    /// Drops the future likewise.
+    fn clear(self: Pin<&mut Self>) -> thread::Result<()>;
+
+    /// Polls the future within whatever is around: as a part of another task.
+    fn poll_within(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended>;
+
+    fn into_done(self: Pin<Box<Self>>) -> OnDone;
+}
+
+pin_project! {
+    struct Boxed<F> {
+        info: Info,
+        // Until it has ended.
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+pub(super) fn boxed<F>(info: Info, future: F) -> Pin<Box<dyn Job>>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    let future = Some(future);
+    Box::pin(Boxed { info, future })
+}
+
+impl<F> Job for Boxed<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn info_mut(self: Pin<&mut Self>) -> &mut Info {
+        self.project().info
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> thread::Result<Poll<Ended>> {
+        let this = self.as_mut().project();
+        let mut future = this.future;
+        within(this.info, || {
+            let polled = poll(future.as_mut(), cx);
+            if polled.is_ready() {
+                future.set(None);
+            }
+            polled
+        })
+    }
+
+    fn clear(self: Pin<&mut Self>) -> thread::Result<()> {
+        let this = self.project();
+        let mut future = this.future;
+        within(this.info, || future.set(None))
+    }
+
+    fn poll_within(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        poll(self.project().future, cx)
+    }
+
+    fn into_done(self: Pin<Box<Self>>) -> OnDone {
+        self
+    }
+}
+
+impl<F> Done for Boxed<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    fn done(self: Pin<Box<Self>>, delivery: Delivery) {
+        launch::release(Task::from_job(self), delivery);
+    }
+}
+
+#[inline]
+fn poll<F>(future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<Ended>
+where
+    F: Future,
+    F::Output: Outcome,
+{
+    match future.as_pin_mut() {
+        Some(future) => future.poll(cx).map(Outcome::into_result),
+        None => Poll::Pending,
+    }
+}
+
+/// Calls `f` within the task's context, and where somebody listens within its span.
+#[inline]
+fn within<R>(info: &Info, f: impl FnOnce() -> R) -> thread::Result<R> {
+    context::enter(info, || {
+        info.origin.within(|| catch_unwind(AssertUnwindSafe(f)))
+    })
+}

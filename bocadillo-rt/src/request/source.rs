@@ -1,0 +1,125 @@
+//! Where a request's body comes from, and what has become of it.
+
+use std::{
+    error::Error,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::Version;
+use http_body::Body as _;
+use http_body_util::LengthLimitError;
+use hyper::body::Incoming;
+
+use crate::{body::Body, sent::Busy, upload::Upload};
+
+/// A request's body.
+pub(crate) enum Source {
+    /// On its way, on our own server. Not as a [`Body`], where it would be in a box.
+    Upload(Upload),
+    /// Any other.
+    Body(Body),
+    /// It was read whole: it can be read again.
+    Read(Bytes),
+    /// It cannot be read.
+    Gone(Gone),
+}
+
+/// Why a request's body cannot be read: whoever tries again gets the same answer, and never the rest
+/// for the whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gone {
+    /// As a stream, or a form with files.
+    Taken,
+    TooLong,
+    Cut,
+    /// Its next part did not come.
+    Late,
+    /// The future that read it was dropped.
+    Lost,
+}
+
+impl Source {
+    /// A body that hyper reads.
+    #[inline(always)]
+    pub(crate) fn incoming(body: Incoming, busy: Option<&Busy>, version: Version) -> Self {
+        match busy {
+            _ if body.is_end_stream() => Self::Read(Bytes::new()),
+            Some(busy) => Self::Upload(Upload::new(body, busy, version)),
+            None => Self::Body(Body::new(body)),
+        }
+    }
+
+    /// Leaves behind that it is gone. What was read whole stays.
+    pub(super) fn take(&mut self) -> Self {
+        match self {
+            Self::Read(bytes) => Self::Read(bytes.clone()),
+            _ => mem::replace(self, Self::Gone(Gone::Taken)),
+        }
+    }
+
+    pub(super) fn as_gone(&self) -> Option<Gone> {
+        match self {
+            Self::Gone(why) => Some(*why),
+            _ => None,
+        }
+    }
+
+    /// At least so many bytes are to come.
+    #[inline]
+    pub(super) fn at_least(&self) -> u64 {
+        match self {
+            Self::Upload(upload) => upload.size_hint().lower(),
+            Self::Body(body) => body.size_hint().lower(),
+            Self::Read(_) | Self::Gone(_) => 0,
+        }
+    }
+
+    /// Nothing is to come, so that nobody need ask.
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Upload(upload) => upload.is_end_stream(),
+            Self::Body(body) => body.is_end_stream(),
+            Self::Read(bytes) => bytes.is_empty(),
+            Self::Gone(_) => true,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    #[inline]
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Gone>>> {
+        loop {
+            let next = match self {
+                Self::Upload(upload) => ready!(upload.poll_frame(cx)),
+                Self::Body(body) => ready!(Pin::new(body).poll_frame(cx)),
+                Self::Read(bytes) => {
+                    let bytes = mem::take(bytes);
+                    return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
+                }
+                Self::Gone(why) => return Poll::Ready(Some(Err(*why))),
+            };
+            let frame = match next {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(cut(&*error)))),
+                None => return Poll::Ready(None),
+            };
+            // Trailers are nobody's.
+            if let Ok(data) = frame.into_data() {
+                return Poll::Ready(Some(Ok(data)));
+            }
+        }
+    }
+}
+
+#[cold]
+fn cut(error: &(dyn Error + 'static)) -> Gone {
+    // A layer around the app may have a limit of its own.
+    if error.is::<LengthLimitError>() {
+        return Gone::TooLong;
+    }
+    tracing::debug!(%error, "request body was cut off");
+    Gone::Cut
+}
