@@ -10,8 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{StatusCode, Version};
-use hyper::body::Incoming;
+use http::{StatusCode, request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
     request::{Request, Source},
     response::Response,
     route_fn::Runs,
-    routing::{Route, RouteId},
+    routing::{Endpoint, Params, Route, RouteId},
     sent::{Busy, Delivery, OnDone, SentBody},
 };
 
@@ -36,7 +35,7 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// tasks run in each case.
 struct Exchange<'a> {
     request: &'a mut Request,
-    response: Response,
+    response: &'a mut Response,
     route: RouteId,
     busy: Option<Busy>,
     /// The view returned an error, panicked, or was dropped.
@@ -45,10 +44,15 @@ struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     #[inline]
-    fn new(request: &'a mut Request, route: RouteId, busy: Option<Busy>) -> Self {
+    fn new(
+        request: &'a mut Request,
+        response: &'a mut Response,
+        route: RouteId,
+        busy: Option<Busy>,
+    ) -> Self {
         Self {
             request,
-            response: Response::new(),
+            response,
             route,
             busy,
             has_failed: true,
@@ -68,7 +72,7 @@ impl<'a> Exchange<'a> {
     }
 
     #[inline(always)]
-    fn finish(&mut self, outcome: std::thread::Result<Result<()>>) -> Answer {
+    fn finish(mut self, outcome: std::thread::Result<Result<()>>) {
         match outcome {
             Ok(Ok(())) => self.has_failed = false,
             Ok(Err(error)) => self.answer_error(&error),
@@ -77,7 +81,7 @@ impl<'a> Exchange<'a> {
                 self.response.answer_panic(&message(&*panic), view);
             }
         }
-        self.hand_over()
+        self.hand_over();
     }
 
     /// Lets the app's own handler answer, if it has one for this error.
@@ -85,7 +89,7 @@ impl<'a> Exchange<'a> {
     fn answer_error(&mut self, error: &Error) {
         let view = self.view_name();
         self.response.begin_error();
-        let (request, response) = (&*self.request, &mut self.response);
+        let (request, response) = (&*self.request, &mut *self.response);
         let handlers = request.host().shared().map(|shared| &shared.on_error);
         let handled = || handlers.is_some_and(|all| all.handle(request, response, error));
         match catch_unwind(AssertUnwindSafe(handled)) {
@@ -96,7 +100,7 @@ impl<'a> Exchange<'a> {
     }
 
     #[inline(always)]
-    fn hand_over(&mut self) -> Answer {
+    fn hand_over(&mut self) {
         let version = self.request.version();
         if !self.response.is_ordinary(version) {
             if let Some(shared) = self.request.host().shared() {
@@ -105,16 +109,13 @@ impl<'a> Exchange<'a> {
             let view = self.view_name();
             self.response.finish(self.request.method(), version, view);
         }
-        // Where it is: it is moved once, to hyper.
         match self.accept() {
             None => self.response.watch(self.request),
             Some(on_done) => self.response.track(on_done, self.request),
         }
-        let mut answer = self.response.take_inner();
         if let Some(busy) = self.busy.take() {
-            answer.body_mut().keep_busy(busy);
+            self.response.tracked_mut().1.keep_busy(busy);
         }
-        Ok(answer)
     }
 
     /// Accepts what the view has registered, unless a door around this app takes care of it.
@@ -142,7 +143,11 @@ impl<'a> Exchange<'a> {
             about.route = route;
             about.runtime = host.peer().map(|peer| peer.runtime.clone());
         };
-        Some(host.shared()?.runner.accept(self.response.tasks_mut(), fill))
+        Some(
+            host.shared()?
+                .runner
+                .accept(self.response.tasks_mut(), fill),
+        )
     }
 }
 
@@ -156,22 +161,24 @@ impl Response {
     #[inline]
     fn watch(&mut self, request: &Request) {
         if let Host::Server(peer) = request.host() {
-            let version = request.version();
-            peer.connection.watch_wrapped(self.inner_mut(), version);
+            let (headers, body) = self.tracked_mut();
+            peer.connection
+                .watch_wrapped(headers, body, request.version());
         }
     }
 
     /// Lets the response's way be followed, for its tasks.
     fn track(&mut self, on_done: OnDone, request: &Request) {
-        let response = self.inner_mut();
+        let status = self.status_code();
+        let (headers, body) = self.tracked_mut();
         match request.host() {
             // There is nobody any more to send it to.
             _ if detach::is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
             Host::Server(peer) => {
                 peer.connection
-                    .track_wrapped(response, request.version(), on_done);
+                    .track_wrapped(status, headers, body, request.version(), on_done);
             }
-            Host::Service(_) | Host::Nowhere => response.body_mut().get_mut().keep(on_done),
+            Host::Service(_) | Host::Nowhere => body.get_mut().keep(on_done),
         }
     }
 }
@@ -184,58 +191,50 @@ impl Drop for Exchange<'_> {
     }
 }
 
-/// A request's body: hyper's, or any other's where an app is a tower service.
-pub(crate) trait Arriving {
-    fn arrive(self, busy: Option<&Busy>, version: Version) -> Source;
-}
-
-impl Arriving for Incoming {
-    #[inline(always)]
-    fn arrive(self, busy: Option<&Busy>, version: Version) -> Source {
-        Source::incoming(self, busy, version)
-    }
-}
-
-impl Arriving for Body {
-    #[inline(always)]
-    fn arrive(self, _busy: Option<&Busy>, _version: Version) -> Source {
-        Source::Body(self)
-    }
-}
-
 /// Answers what no view answers; an error as if a view had returned it.
 pub(crate) fn answer(
     mut request: Request,
     busy: Option<Busy>,
     build: impl FnOnce(&mut Response) -> Result<()>,
 ) -> Answer {
-    let mut exchange = Exchange::new(&mut request, RouteId::NONE, busy);
-    let built = build(&mut exchange.response);
-    exchange.finish(Ok(built))
+    let mut response = Response::new();
+    let exchange = Exchange::new(&mut request, &mut response, RouteId::NONE, busy);
+    let built = build(exchange.response);
+    exchange.finish(Ok(built));
+    Ok(response.into_inner())
 }
 
-/// Calls a view.
-///
-/// One allocation holds the request, its response and the running view, which borrows from both:
-/// they stay where they were built. That is why the place comes first, and is filled then.
-#[inline]
-pub(crate) fn run<R: for<'a> Runs<'a>>(
-    view: R,
-    route: RouteId,
-    busy: Option<Busy>,
-    mut request: Request,
-) -> Running {
-    // Unlike `Box::new`, this writes no more than there is to be written.
-    let mut place = Box::into_pin(Box::<Place<_>>::default());
-    place.as_mut().project().future.set(Some(async move {
-        let mut exchange = Exchange::new(&mut request, route, busy);
-        let outcome = Contain {
-            view: view.run(exchange.request, &mut exchange.response),
-        }
-        .await;
-        exchange.finish(outcome)
-    }));
-    place
+/// What makes a view.
+pub(crate) struct ViewEndpoint<V>(pub(crate) V);
+
+impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
+    /// Calls the view.
+    ///
+    /// One allocation holds the request, its response and the running view, which borrows from both:
+    /// they stay where they were built. That is why the place comes first, and is filled then.
+    fn serve(
+        &self,
+        head: Parts,
+        body: Source,
+        params: Params,
+        route: RouteId,
+        host: Host,
+        busy: Option<Busy>,
+    ) -> Running {
+        // Unlike `Box::new`, this writes no more than there is to be written.
+        let mut place = Box::into_pin(Box::<Place<_>>::default());
+        let view = self.0();
+        let mut request = Request::new(head, body, params, host);
+        place.as_mut().project().future.set(Some(async move {
+            let mut response = Response::new();
+            let exchange = Exchange::new(&mut request, &mut response, route, busy);
+            let view = view.run(exchange.request, exchange.response);
+            let outcome = Contain { view }.await;
+            exchange.finish(outcome);
+            Ok(response.into_inner())
+        }));
+        place
+    }
 }
 
 pin_project! {

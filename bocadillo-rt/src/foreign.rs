@@ -62,9 +62,8 @@ impl<S> Foreign<S> {
 }
 
 impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
-    pub(crate) fn begin(&self, request: http::Request<Incoming>, busy: Busy) -> ForeignFuture<S> {
+    pub(crate) fn begin(&self, mut request: http::Request<Body>, busy: Busy) -> ForeignFuture<S> {
         let version = request.version();
-        let mut request = request.map(|body| Body::incoming(body, &busy, version));
         let background = Background::default();
         let extensions = request.extensions_mut();
         extensions.insert(background.clone());
@@ -101,7 +100,9 @@ where
     type Future = ForeignFuture<S>;
 
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
-        let busy = self.connection.busy(request.version());
+        let version = request.version();
+        let busy = self.connection.busy(version);
+        let request = request.map(|body| Body::incoming(body, &busy, version));
         self.begin(request, busy)
     }
 }
@@ -189,13 +190,12 @@ fn held_back<B>() -> http::Response<OrEmpty<B>> {
 #[cold]
 pub(crate) fn serve(
     service: &BoxedService,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Body>,
     peer: &Arc<Peer>,
     busy: Busy,
 ) -> Running {
     let runner = peer.shared.runner.clone();
     let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
-    let mut request = request;
     request.extensions_mut().insert(Around(Arc::clone(peer)));
     let answering = foreign.begin(request, busy);
     Box::pin(async move {
@@ -291,9 +291,11 @@ impl Exchange {
         self.frame(&mut response);
         let mut slot = self.background.close(&self.runner);
         let status = response.status();
-        let mut response = response.map(SentBody::untracked);
+        let (mut head, body) = response.into_parts();
+        let mut body = SentBody::untracked(body);
+        let (headers, version) = (&mut head.headers, self.version);
         if slot.is_empty() {
-            self.connection.watch_wrapped(&mut response, self.version);
+            self.connection.watch_wrapped(headers, &mut body, version);
         } else {
             if is_failure(status) {
                 slot.view_failed();
@@ -304,12 +306,12 @@ impl Exchange {
             };
             let on_done = self.runner.accept(&mut slot, |known| *known = about);
             self.connection
-                .track_wrapped(&mut response, self.version, on_done);
+                .track_wrapped(status, headers, &mut body, version, on_done);
         }
         if let Some(busy) = self.busy.take() {
-            response.body_mut().keep_busy(busy);
+            body.keep_busy(busy);
         }
-        response
+        http::Response::from_parts(head, body)
     }
 }
 

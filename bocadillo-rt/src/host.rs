@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use crate::{app::Shared, detach::Count, sent::Connection};
+use crate::{app::Shared, detach::Count, mount::Layered, sent::Connection};
 
 /// A connection of our own server, and the app that it serves.
 pub(crate) struct Peer {
@@ -15,6 +15,8 @@ pub(crate) struct Peer {
     /// Its views that run on without it.
     pub(crate) detached: Count,
     pub(crate) shared: Arc<Shared>,
+    /// The app within its layers, if it has any.
+    pub(crate) layered: Option<Layered>,
 }
 
 /// Where a request lives.

@@ -1,17 +1,15 @@
 //! A tower service beneath a path of an app, or around the app.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
-use http::{Uri, uri::PathAndQuery};
-use hyper::body::Incoming;
+use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{
-    app::Shared,
-    body::Body,
     boxed::BoxedService,
     exchange::Running,
     foreign,
-    host::Peer,
+    host::Host,
+    request::Source,
     routing::{Endpoint, Params, RouteId},
     sent::{Busy, SentBody},
 };
@@ -25,8 +23,8 @@ pub(crate) struct Mount {
 
 impl Mount {
     /// The path begins with the prefix, or it would not have been found.
-    fn strip<B>(&self, request: &mut http::Request<B>) {
-        let uri = request.uri();
+    fn strip(&self, head: &mut Parts) {
+        let uri = &head.uri;
         let path = uri.path();
         let mut slashes = path.match_indices('/').skip(self.segments);
         let stripped = slashes.next().map_or("/", |(at, _)| &path[at..]);
@@ -37,7 +35,7 @@ impl Mount {
         let mut parts = uri.clone().into_parts();
         parts.path_and_query = path.ok();
         if let Ok(uri) = Uri::from_parts(parts) {
-            *request.uri_mut() = uri;
+            head.uri = uri;
         }
     }
 }
@@ -49,54 +47,49 @@ pub(crate) struct Layered(pub(crate) BoxedService);
 impl Endpoint for Layered {
     fn serve(
         &self,
-        request: http::Request<Incoming>,
+        head: Parts,
+        body: Source,
         _params: Params,
         _route: RouteId,
-        peer: Arc<Peer>,
-        busy: Busy,
+        host: Host,
+        busy: Option<Busy>,
     ) -> Running {
-        foreign::serve(&self.0, request, &peer, busy)
-    }
-
-    fn call(
-        &self,
-        request: http::Request<Body>,
-        _params: Params,
-        _route: RouteId,
-        _shared: Arc<Shared>,
-    ) -> Running {
-        let responding = self.0.respond(request);
-        Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+        serve(&self.0, head, body, &host, busy)
     }
 }
 
 impl Endpoint for Mount {
     fn serve(
         &self,
-        mut request: http::Request<Incoming>,
+        mut head: Parts,
+        body: Source,
         _params: Params,
         _route: RouteId,
-        peer: Arc<Peer>,
-        busy: Busy,
+        host: Host,
+        busy: Option<Busy>,
     ) -> Running {
-        self.strip(&mut request);
-        foreign::serve(&self.service, request, &peer, busy)
-    }
-
-    /// Its tasks are left to the door around the app.
-    fn call(
-        &self,
-        mut request: http::Request<Body>,
-        _params: Params,
-        _route: RouteId,
-        _shared: Arc<Shared>,
-    ) -> Running {
-        self.strip(&mut request);
-        let responding = self.service.respond(request);
-        Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+        self.strip(&mut head);
+        serve(&self.service, head, body, &host, busy)
     }
 
     fn nest(&mut self, segments: usize) {
         self.segments += segments;
     }
+}
+
+#[cold]
+fn serve(
+    service: &BoxedService,
+    head: Parts,
+    body: Source,
+    host: &Host,
+    busy: Option<Busy>,
+) -> Running {
+    let request = http::Request::from_parts(head, body.into());
+    if let (Host::Server(peer), Some(busy)) = (host, busy) {
+        return foreign::serve(service, request, peer, busy);
+    }
+    // Its tasks are left to the door around the app.
+    let responding = service.respond(request);
+    Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
 }

@@ -2,19 +2,9 @@
 
 use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc};
 
-use http::Method;
-use hyper::body::Incoming;
+use http::{Method, request::Parts};
 
-use crate::{
-    app::Shared,
-    body::Body,
-    exchange::{self, Running},
-    host::{Host, Peer},
-    mount::Layered,
-    request::Request,
-    route_fn::Runs,
-    sent::Busy,
-};
+use crate::{exchange::Running, host::Host, mount::Layered, request::Source, sent::Busy};
 
 /// Which route answers: its place in the router's list.
 #[derive(Clone, Copy, Debug)]
@@ -24,58 +14,21 @@ impl RouteId {
     pub(crate) const NONE: Self = Self(usize::MAX);
 }
 
-/// Calls a view. Its arguments are those of an exchange, which is built where it stays: requests
-/// are handed on whole, since each step would move them.
+/// Answers a request.
 pub(crate) trait Endpoint: Send + Sync {
-    /// For a request of our own server.
+    /// The request comes in two parts: the larger it is, the longer it takes to move.
     fn serve(
         &self,
-        request: http::Request<Incoming>,
+        head: Parts,
+        body: Source,
         params: Params,
         route: RouteId,
-        peer: Arc<Peer>,
-        busy: Busy,
-    ) -> Running;
-
-    /// For one of somebody else's.
-    fn call(
-        &self,
-        request: http::Request<Body>,
-        params: Params,
-        route: RouteId,
-        shared: Arc<Shared>,
+        host: Host,
+        busy: Option<Busy>,
     ) -> Running;
 
     /// It is in a group whose prefix has so many segments.
     fn nest(&mut self, _segments: usize) {}
-}
-
-/// What makes a view.
-pub(crate) struct ViewEndpoint<V>(pub(crate) V);
-
-impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
-    fn serve(
-        &self,
-        request: http::Request<Incoming>,
-        params: Params,
-        route: RouteId,
-        peer: Arc<Peer>,
-        busy: Busy,
-    ) -> Running {
-        let request = Request::arrived(request, params, Host::Server(peer), Some(&busy));
-        exchange::run(self.0(), route, Some(busy), request)
-    }
-
-    fn call(
-        &self,
-        request: http::Request<Body>,
-        params: Params,
-        route: RouteId,
-        shared: Arc<Shared>,
-    ) -> Running {
-        let request = Request::arrived(request, params, Host::Service(shared), None);
-        exchange::run(self.0(), route, None, request)
-    }
 }
 
 /// One registration on an app.

@@ -13,19 +13,19 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::{
-    app::{Built, answer},
+    app::Built,
     background::Runner,
     body::Body,
     detach::{Count, Detached},
     error::{BoxError, Result},
     foreign::Foreign,
-    host::{Host, Peer},
+    host::Peer,
     limits::Limits,
     listener::Listener,
     log,
     mount::Layered,
+    request::Source,
     respond::Respond,
-    routing::{Endpoint, Found, Params, RouteId},
     sent::{Connection, SentBody, Streams, TrackedIo, Watch},
     shutdown::{Ending, Shutdown},
 };
@@ -165,15 +165,15 @@ pub(crate) async fn serve_app(
         detached: Some(&shared.detached),
         ending: Some(&shared.ending),
     };
-    let serve = |connection, addr| AppService {
-        peer: Arc::new(Peer {
+    let serve = |connection, addr| {
+        AppService(Arc::new(Peer {
             connection,
             addr,
             runtime: runtime.clone(),
             detached: Count::default(),
             shared: Arc::clone(&shared),
-        }),
-        layered: layered.clone().map(Layered),
+            layered: layered.clone().map(Layered),
+        }))
     };
     server.run(listener, shutdown, serve).await
 }
@@ -182,10 +182,7 @@ pub(crate) async fn serve_app(
 ///
 /// One type with layers and without: hyper's code is compiled once for each type of service, and
 /// with two of them less of it is inlined, for both.
-struct AppService {
-    peer: Arc<Peer>,
-    layered: Option<Layered>,
-}
+struct AppService(Arc<Peer>);
 
 impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Response = http::Response<SentBody<Body>>;
@@ -193,19 +190,11 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     type Future = Respond;
 
     fn call(&self, request: http::Request<Incoming>) -> Respond {
-        let peer = &self.peer;
-        let busy = peer.connection.busy(request.version());
-        let found = peer.shared.find(request.method(), request.uri().path(), self.layered.as_ref());
-        // One call for both: each would move the request.
-        let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
-            Found::View(route, id, params) => (&*route.endpoint, id, params),
-            Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
-            other => {
-                let running = answer(request, &other, Host::Server(Arc::clone(peer)), Some(busy));
-                return Respond::new(running, Arc::clone(peer));
-            }
-        };
-        let running = endpoint.serve(request, params, id, Arc::clone(peer), busy);
+        let peer = &self.0;
+        let (head, body) = request.into_parts();
+        let busy = peer.connection.busy(head.version);
+        let body = Source::incoming(body, &busy, head.version);
+        let running = peer.shared.serve(head, body, peer, busy);
         Respond::new(running, Arc::clone(peer))
     }
 }

@@ -13,18 +13,19 @@ use std::{
 
 use http::Method;
 
-pub(crate) use self::shared::{Built, Shared, answer};
+pub(crate) use self::shared::{Built, Shared};
 use self::{serving::Hook, shared::State};
 use crate::{
     background::Runner,
     boxed::BoxedService,
     error::Error,
+    exchange::ViewEndpoint,
     limits::Limits,
     on_error::OnError,
     request::Request,
     response::Response,
     route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-    routing::{Route, ViewEndpoint},
+    routing::Route,
     shutdown::Shutdown,
     view::View,
 };

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Uri, header::RETRY_AFTER};
+use http::{Uri, header::RETRY_AFTER, request::Parts};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,14 +17,13 @@ use crate::{
     boxed::{BoxedService, Call, Responding},
     detach::Detached,
     error::HttpError,
-    exchange::{self, Arriving, Running},
+    exchange::{self, Running},
     foreign::Around,
-    host::Host,
-    mount::Layered,
+    host::{Host, Peer},
     on_error::OnError,
-    request::Request,
+    request::{Request, Source},
     respond::ServiceFuture,
-    routing::{Found, Params, Router},
+    routing::{Endpoint, Found, Params, RouteId, Router},
     sent::Busy,
 };
 
@@ -87,46 +86,47 @@ impl State {
 }
 
 impl Shared {
-    /// What answers a request of our own server: the layers, or else a view.
-    #[inline(always)]
-    pub(crate) fn find<'a>(
-        &'a self,
-        method: &Method,
-        path: &str,
-        layered: Option<&'a Layered>,
-    ) -> Found<'a> {
-        if self.runner.holds_back() {
+    /// Calls what answers a request of our own server: the layers, or else a view.
+    pub(crate) fn serve(&self, head: Parts, body: Source, peer: &Arc<Peer>, busy: Busy) -> Running {
+        let found = if self.runner.holds_back() {
             Found::NoRoom
-        } else if let Some(layered) = layered {
+        } else if let Some(layered) = &peer.layered {
             Found::Layers(layered)
         } else {
-            self.router.find(method, path)
-        }
+            self.router.find(&head.method, head.uri.path())
+        };
+        let host = Host::Server(Arc::clone(peer));
+        respond(found, head, body, host, Some(busy))
     }
 
     /// Calls the view that answers a request of somebody else's.
     fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
-        let shared = Arc::clone(self);
-        match self.router.find(request.method(), request.uri().path()) {
-            Found::View(route, id, params) => route.endpoint.call(request, params, id, shared),
-            other => answer(request, &other, Host::Service(shared), None),
-        }
+        let (head, body) = request.into_parts();
+        let found = self.router.find(&head.method, head.uri.path());
+        let host = Host::Service(Arc::clone(self));
+        respond(found, head, Source::Body(body), host, None)
     }
+}
+
+#[inline(always)]
+fn respond(found: Found<'_>, head: Parts, body: Source, host: Host, busy: Option<Busy>) -> Running {
+    // One call for both: each would move the request.
+    let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
+        Found::View(route, id, params) => (&*route.endpoint, id, params),
+        Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
+        other => return answer(head, body, &other, host, busy),
+    };
+    endpoint.serve(head, body, params, id, host, busy)
 }
 
 /// Answers what no view answers.
 #[cold]
-pub(crate) fn answer<B: Arriving>(
-    request: http::Request<B>,
-    found: &Found<'_>,
-    host: Host,
-    busy: Option<Busy>,
-) -> Running {
+fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option<Busy>) -> Running {
     let slash = match found {
-        Found::Slash => Some(with_slash(request.uri())),
+        Found::Slash => Some(with_slash(&head.uri)),
         _ => None,
     };
-    let request = Request::arrived(request, Params::default(), host, busy.as_ref());
+    let request = Request::new(head, body, Params::default(), host);
     let answer = exchange::answer(request, busy, |res| match found {
         Found::WrongMethod(methods) => {
             res.allow(methods);

@@ -70,11 +70,7 @@ impl Info {
         Self::with(name, location, Origin::capture())
     }
 
-    fn with(
-        name: Cow<'static, str>,
-        location: &'static Location<'static>,
-        origin: Origin,
-    ) -> Self {
+    fn with(name: Cow<'static, str>, location: &'static Location<'static>, origin: Origin) -> Self {
         Self {
             shared: Shared {
                 id: 0,

@@ -93,6 +93,4 @@ pub use self::{
     runner::Runner,
     task::{IntoTask, Outcome, Task, When},
 };
-pub(crate) use self::{
-    group::Group, info::About, run::message, slot::Slot, task::Never,
-};
+pub(crate) use self::{group::Group, info::About, run::message, slot::Slot, task::Never};

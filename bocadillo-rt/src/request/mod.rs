@@ -30,17 +30,15 @@ use crate::{
     body::Body,
     detach,
     error::{Error, HttpError, Result},
-    exchange::Arriving,
     foreign::ClientAddr,
     host::Host,
     routing::{FromParam, Params},
-    sent::Busy,
 };
 
 #[cfg(feature = "multipart")]
 pub use self::multipart::{Field, Multipart};
-pub(crate) use self::source::Source;
 use self::source::Gone;
+pub(crate) use self::source::Source;
 pub use self::stream::BodyStream;
 
 /// A request, as a view reads it.
@@ -80,21 +78,13 @@ const BODY_LIMIT: usize = 2 * 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Request {
-    /// Takes a request apart where it will stay.
     #[inline(always)]
-    pub(crate) fn arrived<B: Arriving>(
-        request: http::Request<B>,
+    pub(crate) fn new(
+        head: http::request::Parts,
+        body: Source,
         params: Params,
         host: Host,
-        busy: Option<&Busy>,
     ) -> Self {
-        let (head, body) = request.into_parts();
-        let body = body.arrive(busy, head.version);
-        Self::new(head, body, params, host)
-    }
-
-    #[inline(always)]
-    pub(crate) fn new(head: http::request::Parts, body: Source, params: Params, host: Host) -> Self {
         Self {
             head,
             body,

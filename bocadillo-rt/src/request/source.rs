@@ -44,12 +44,11 @@ pub(crate) enum Gone {
 impl Source {
     /// A body that hyper reads.
     #[inline(always)]
-    pub(crate) fn incoming(body: Incoming, busy: Option<&Busy>, version: Version) -> Self {
-        match busy {
-            _ if body.is_end_stream() => Self::Read(Bytes::new()),
-            Some(busy) => Self::Upload(Upload::new(body, busy, version)),
-            None => Self::Body(Body::new(body)),
+    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
+        if body.is_end_stream() {
+            return Self::Read(Bytes::new());
         }
+        Self::Upload(Upload::new(body, busy, version))
     }
 
     /// Leaves behind that it is gone. What was read whole stays.
@@ -122,4 +121,16 @@ fn cut(error: &(dyn Error + 'static)) -> Gone {
     }
     tracing::debug!(%error, "request body was cut off");
     Gone::Cut
+}
+
+/// For a service that is no view.
+impl From<Source> for Body {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Upload(upload) => upload.into(),
+            Source::Body(body) => body,
+            Source::Read(bytes) => bytes.into(),
+            Source::Gone(_) => Self::empty(),
+        }
+    }
 }

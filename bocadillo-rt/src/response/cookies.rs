@@ -26,7 +26,7 @@ impl Response {
     pub fn cookie(&mut self, cookie: impl Into<Cookie<'static>>) {
         let cookie = cookie.into();
         match HeaderValue::try_from(cookie.encoded().to_string()) {
-            Ok(value) => drop(self.inner_mut().headers_mut().append(SET_COOKIE, value)),
+            Ok(value) => drop(self.head.headers.append(SET_COOKIE, value)),
             Err(_) => self.fail(format!(
                 "the cookie `{}` has what is not allowed in a header",
                 cookie.name()

@@ -29,7 +29,7 @@ impl Response {
     #[cold]
     pub(super) fn forget_content(&mut self) {
         self.is_file = false;
-        let headers = self.inner_mut().headers_mut();
+        let headers = &mut self.head.headers;
         for header in [
             ACCEPT_RANGES,
             CONTENT_DISPOSITION,
@@ -64,7 +64,7 @@ impl Response {
     pub(super) fn answer_internal(&mut self) {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         self.begin_error();
-        *self.inner_mut().status_mut() = status;
+        self.head.status = status;
         self.text(Title(status).to_string());
     }
 

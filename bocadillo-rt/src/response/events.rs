@@ -164,7 +164,7 @@ impl Response {
     {
         let text = Texts(Box::pin(events));
         self.content(EVENTS, Body::from_stream(text));
-        let headers = self.inner_mut().headers_mut();
+        let headers = &mut self.head.headers;
         headers.insert(CACHE_CONTROL, NO_CACHE);
         self.is_endless = true;
     }

@@ -85,7 +85,7 @@ impl Response {
         }
         let (head, body) = served.into_parts();
         self.status(head.status);
-        let headers = self.inner_mut().headers_mut();
+        let headers = &mut self.head.headers;
         headers.remove(CONTENT_TYPE);
         for (name, value) in &head.headers {
             headers.insert(name, value.clone());

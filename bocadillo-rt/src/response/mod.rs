@@ -42,9 +42,6 @@ const NOT_IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
-/// Nobody can reach a response that an exchange has handed over.
-const WHOLE: &str = "a response is whole until it is handed over";
-
 /// A response, as a view builds it, and the tasks for after it.
 ///
 /// The last content setter wins. Setters return nothing to handle: what cannot be sent, as an
@@ -64,8 +61,9 @@ const WHOLE: &str = "a response is whole until it is handed over";
 /// }
 /// ```
 pub struct Response {
-    /// Taken when it is handed over: to leave an empty one behind would be to drop that, too.
-    inner: Option<http::Response<SentBody<Body>>>,
+    /// Apart: smaller things are moved by fewer instructions.
+    head: http::response::Parts,
+    body: SentBody<Body>,
     tasks: Slot,
     /// The view may have set a content-length. Else there is none to be checked.
     may_declare_length: bool,
@@ -81,9 +79,10 @@ impl Response {
     /// Creates an empty response with status 200.
     #[must_use]
     pub fn new() -> Self {
-        let inner = Some(http::Response::new(SentBody::untracked(Body::empty())));
+        let (head, ()) = http::Response::new(()).into_parts();
         Self {
-            inner,
+            head,
+            body: SentBody::untracked(Body::empty()),
             tasks: Slot::default(),
             may_declare_length: false,
             is_file: false,
@@ -120,7 +119,7 @@ impl Response {
             {
                 self.fail(format!("status {status} is not final"));
             }
-            Ok(status) => *self.inner_mut().status_mut() = status,
+            Ok(status) => self.head.status = status,
             Err(_) => self.fail("the status is not within 100 to 999"),
         }
     }
@@ -128,7 +127,7 @@ impl Response {
     /// Returns the status.
     #[must_use]
     pub fn status_code(&self) -> StatusCode {
-        self.inner().status()
+        self.head.status
     }
 
     /// Makes this text the content.
@@ -250,7 +249,7 @@ impl Response {
         };
         self.may_declare_length |= name == CONTENT_LENGTH;
         match value.try_into() {
-            Ok(value) => set(self.inner_mut().headers_mut(), name, value),
+            Ok(value) => set(&mut self.head.headers, name, value),
             Err(_) => self.fail(format!(
                 "the value of header `{name}` is not allowed in a header"
             )),
@@ -273,13 +272,13 @@ impl Response {
     /// Returns the headers that were set.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.inner().headers()
+        &self.head.headers
     }
 
     /// Returns the headers, to append or remove.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.may_declare_length = true;
-        self.inner_mut().headers_mut()
+        &mut self.head.headers
     }
 
     #[inline(always)]
@@ -288,9 +287,7 @@ impl Response {
             self.forget_content();
         }
         self.is_endless = false;
-        self.inner_mut()
-            .headers_mut()
-            .insert(CONTENT_TYPE, content_type);
+        self.head.headers.insert(CONTENT_TYPE, content_type);
         *self.body_mut() = body;
     }
 
@@ -305,21 +302,18 @@ impl Response {
         &mut self.tasks
     }
 
-    fn inner(&self) -> &http::Response<SentBody<Body>> {
-        self.inner.as_ref().expect(WHOLE)
-    }
-
     fn body_mut(&mut self) -> &mut Body {
-        self.inner_mut().body_mut().get_mut()
+        self.body.get_mut()
     }
 
-    pub(crate) fn inner_mut(&mut self) -> &mut http::Response<SentBody<Body>> {
-        self.inner.as_mut().expect(WHOLE)
+    /// What hyper is given, before it is.
+    pub(crate) fn tracked_mut(&mut self) -> (&mut HeaderMap, &mut SentBody<Body>) {
+        (&mut self.head.headers, &mut self.body)
     }
 
-    /// Takes what hyper is given. Only an exchange does, when its view has ended.
-    pub(crate) fn take_inner(&mut self) -> http::Response<SentBody<Body>> {
-        self.inner.take().expect(WHOLE)
+    #[inline(always)]
+    pub(crate) fn into_inner(self) -> http::Response<SentBody<Body>> {
+        http::Response::from_parts(self.head, self.body)
     }
 }
 
@@ -335,9 +329,9 @@ impl Default for Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.inner().status())
-            .field("headers", self.inner().headers())
-            .field("body", self.inner().body())
+            .field("status", &self.head.status)
+            .field("headers", &self.head.headers)
+            .field("body", &self.body)
             .field("tasks", &self.tasks)
             .finish_non_exhaustive()
     }

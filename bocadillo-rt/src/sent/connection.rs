@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use http::{Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
@@ -62,19 +62,23 @@ impl Connection {
         version: Version,
         on_done: impl FnOnce(Delivery) + Send + 'static,
     ) -> Response<SentBody<B>> {
-        let mut response = response.map(SentBody::untracked);
-        self.track_wrapped(&mut response, version, call(on_done));
-        response
+        let (mut head, body) = response.into_parts();
+        let mut body = SentBody::untracked(body);
+        let on_done = call(on_done);
+        self.track_wrapped(head.status, &mut head.headers, &mut body, version, on_done);
+        Response::from_parts(head, body)
     }
 
     /// As [`track`](Self::track), where the body is wrapped already.
     pub(crate) fn track_wrapped<B: Body>(
         &self,
-        response: &mut Response<SentBody<B>>,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        body: &mut SentBody<B>,
         version: Version,
         on_done: OnDone,
     ) {
-        if is_refused(response.status()) {
+        if is_refused(status) {
             on_done.done(Delivery::Aborted { bytes: 0 });
             return;
         }
@@ -88,26 +92,27 @@ impl Connection {
         if protocol == Protocol::Http2 {
             stream::attach(&ticket);
             // It has no frame of its own to travel in.
-            if response.body().is_end_stream() {
+            if body.is_end_stream() {
                 let token = Token::new(Arc::clone(&ticket));
-                match carry(response.headers_mut(), token) {
+                match carry(headers, token) {
                     Ok(()) => return,
                     Err(token) => token.forget(),
                 }
             }
         }
-        response.body_mut().track(ticket);
+        body.track(ticket);
     }
 
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
     /// as a whole; and what has no body does not wait for a window.
     pub(crate) fn watch_wrapped<B: Body>(
         &self,
-        response: &mut Response<SentBody<B>>,
+        headers: &mut HeaderMap,
+        body: &mut SentBody<B>,
         version: Version,
     ) {
-        if version == Version::HTTP_2 && !response.body().is_end_stream() {
-            self.track_wrapped(response, version, call(|_| {}));
+        if version == Version::HTTP_2 && !body.is_end_stream() {
+            self.track_wrapped(StatusCode::OK, headers, body, version, call(|_| {}));
         }
     }
 

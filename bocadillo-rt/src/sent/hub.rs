@@ -98,7 +98,11 @@ impl Live {
 
 impl Hub {
     /// Enters a response on its way, unless that has an end already.
-    pub(super) fn add(self: &Arc<Self>, protocol: Protocol, on_done: OnDone) -> Option<Arc<Ticket>> {
+    pub(super) fn add(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        on_done: OnDone,
+    ) -> Option<Arc<Ticket>> {
         let mut list = lock(&self.list);
         if list.is_closed {
             drop(list);

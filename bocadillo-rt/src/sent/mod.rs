@@ -75,11 +75,11 @@ mod ticket;
 mod watch;
 mod wire;
 
-pub(crate) use self::{
-    hub::Busy,
-    ticket::{Done, OnDone},
-};
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
     stream::Streams, ticket::Delivery, watch::Watch,
+};
+pub(crate) use self::{
+    hub::Busy,
+    ticket::{Done, OnDone},
 };
