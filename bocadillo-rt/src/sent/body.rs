@@ -110,11 +110,43 @@ impl<B: Body> Body for SentBody<B> {
     type Data = SentBuf<B::Data>;
     type Error = B::Error;
 
+    // All that a response needs that is not tracked, and nothing else, where hyper calls it.
+    #[inline(always)]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data, B::Error> {
+        if self.tracking.is_some() {
+            return self.poll_tracked(cx);
+        }
+        let frame = ready!(self.project().inner.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(SentBuf::plain))))
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        match &self.tracking {
+            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
+                tracking.end == End::Done
+            }
+            Some(_) | None => self.inner.is_end_stream(),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        // An end that follows in a frame of its own is no content: with an exact hint hyper would
+        // add a content-length, which a 204 must not have.
+        if self.tracking.is_some() && self.inner.is_end_stream() && !self.is_end_stream() {
+            return SizeHint::default();
+        }
+        self.inner.size_hint()
+    }
+}
+
+impl<B: Body> SentBody<B> {
+    #[inline(never)]
+    fn poll_tracked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data, B::Error> {
         let mut this = self.project();
         let Some(tracking) = this.tracking else {
-            let frame = ready!(this.inner.poll_frame(cx));
-            return Poll::Ready(frame.map(|frame| Ok(frame?.map_data(SentBuf::plain))));
+            return Poll::Ready(None);
         };
         if tracking.end != End::Open {
             return tracking.poll_end(cx);
@@ -144,24 +176,6 @@ impl<B: Body> Body for SentBody<B> {
                 },
             },
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.tracking {
-            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
-                tracking.end == End::Done
-            }
-            Some(_) | None => self.inner.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // An end that follows in a frame of its own is no content: with an exact hint hyper would
-        // add a content-length, which a 204 must not have.
-        if self.inner.is_end_stream() && !self.is_end_stream() {
-            return SizeHint::default();
-        }
-        self.inner.size_hint()
     }
 }
 
