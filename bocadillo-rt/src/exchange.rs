@@ -137,17 +137,15 @@ impl<'a> Exchange<'a> {
             return None;
         }
         let host = self.request.host();
-        let route = self.route_path();
+        let runner = &host.shared()?.runner;
+        // Reports alone tell it.
+        let route = runner.reports().then(|| self.route_path()).flatten();
         let fill = |about: &mut About| {
             about.status = Some(status);
             about.route = route;
             about.runtime = host.peer().map(|peer| peer.runtime.clone());
         };
-        Some(
-            host.shared()?
-                .runner
-                .accept(self.response.tasks_mut(), fill),
-        )
+        Some(runner.accept(self.response.tasks_mut(), fill))
     }
 }
 

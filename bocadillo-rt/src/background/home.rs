@@ -53,6 +53,7 @@ impl Home {
     }
 
     /// Runs a task. If there is no runtime at all it is dropped, and accounts for that itself.
+    #[inline]
     pub(super) fn spawn(&self, run: Run, known: Option<Handle>) {
         match self {
             Self::Dedicated(dedicated) => {
@@ -67,6 +68,7 @@ impl Home {
     }
 }
 
+#[inline(always)]
 fn spawn_here(run: Run, known: Option<Handle>, fallback: Option<&Handle>) {
     if let Some(runtime) = known.or_else(|| Handle::try_current().ok()) {
         runtime.spawn(run);

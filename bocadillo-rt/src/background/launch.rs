@@ -221,6 +221,7 @@ impl Runner {
         }
     }
 
+    #[inline(always)]
     fn start(&self, ready: Ready, key: usize) {
         let Ready(mut task) = ready;
         metrics::started();

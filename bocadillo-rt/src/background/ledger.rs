@@ -115,6 +115,7 @@ impl Ledger {
 
     /// Registers `wanted` tasks that wait from now on, and those that are gone already. Returns how
     /// many wait; the others are refused, beyond the limit if there is one.
+    #[inline]
     pub(super) fn register(&self, wanted: usize, gone: &[Gone], is_limited: bool) -> usize {
         let mut book = self.book();
         let wanted = wanted as u64;
@@ -143,6 +144,7 @@ impl Ledger {
     }
 
     /// Lets a waiting task run, or keeps it until there is room.
+    #[inline(always)]
     pub(super) fn begin(&self, ready: Ready) -> Begin {
         let mut book = self.book();
         if book.is_closed {
@@ -287,6 +289,7 @@ impl Book {
         running
     }
 
+    #[inline(always)]
     fn enter(&mut self, ready: &Ready) -> usize {
         self.stats.waiting -= 1;
         self.stats.running += 1;

@@ -110,10 +110,12 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
     let Some(runner) = &info.shared.runner else {
         return;
     };
-    let took = ended.saturating_duration_since(begun);
-    if took >= runner.config().blocking_threshold && !info.has_blocked {
+    let threshold = runner.config().blocking_threshold;
+    // Cheaper than to subtract.
+    let is_long = begun.checked_add(threshold).is_some_and(|limit| ended >= limit);
+    if is_long && !info.has_blocked {
         info.has_blocked = true;
-        runner.log_blocked(info, took);
+        runner.log_blocked(info, ended.saturating_duration_since(begun));
     }
 }
 

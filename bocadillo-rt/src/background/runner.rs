@@ -289,7 +289,13 @@ impl Runner {
     /// Whether anybody wants reports.
     #[inline]
     fn has_listener(&self, about: &About) -> bool {
-        metrics::ARE_ON || self.inner.config.on_report.is_some() || about.group.is_some()
+        self.reports() || about.group.is_some()
+    }
+
+    /// Whether anybody wants those of every task.
+    #[inline]
+    pub(crate) fn reports(&self) -> bool {
+        metrics::ARE_ON || self.inner.config.on_report.is_some()
     }
 
     fn report_end(&self, info: &Info, end: End) {

@@ -98,6 +98,7 @@ impl Live {
 
 impl Hub {
     /// Enters a response on its way, unless that has an end already.
+    #[inline]
     pub(super) fn add(
         self: &Arc<Self>,
         protocol: Protocol,
