@@ -54,7 +54,7 @@ impl Upload {
         body.map_or_else(SizeHint::default, Incoming::size_hint)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);

@@ -237,28 +237,26 @@ impl Request {
         if let Some(why) = self.as_gone() {
             return Err(gone(why, limit));
         }
-        let mut read = Collected::default();
+        let mut read = Collected::Nothing;
         let mut timer = None;
         // Unless this comes to its end.
         self.is_lost = true;
         let end = poll_fn(|cx| self.poll_read(cx, &mut read, &mut timer, limit)).await;
         self.is_lost = false;
-        match end {
-            Ok(()) => Ok(read.take()),
-            Err(why) => {
-                self.body = Source::Gone(why);
-                Err(gone(why, limit))
-            }
-        }
+        end.map_err(|why| {
+            self.body = Source::Gone(why);
+            gone(why, limit)
+        })
     }
 
+    #[inline]
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         read: &mut Collected,
         timer: &mut Option<Pin<Box<Sleep>>>,
         limit: usize,
-    ) -> Poll<Result<(), Gone>> {
+    ) -> Poll<Result<Bytes, Gone>> {
         if self.body.at_least() > limit as u64 {
             return Poll::Ready(Err(Gone::TooLong));
         }
@@ -273,9 +271,12 @@ impl Request {
             if read.len() + data.len() > limit {
                 return Poll::Ready(Err(Gone::TooLong));
             }
+            if self.body.has_ended() && matches!(read, Collected::Nothing) {
+                return Poll::Ready(Ok(data));
+            }
             read.push(data);
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(mem::take(read).into()))
     }
 
     fn as_gone(&self) -> Option<Gone> {
@@ -323,33 +324,42 @@ fn wait(timer: &mut Option<Pin<Box<Sleep>>>, limit: Duration, cx: &mut Context<'
 
 /// A body as far as it has come. Most are one frame, which need not be copied.
 #[derive(Default)]
-struct Collected {
-    first: Bytes,
-    all: Option<BytesMut>,
+enum Collected {
+    #[default]
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
 }
 
 impl Collected {
     fn len(&self) -> usize {
-        let all = self.all.as_ref();
-        all.map_or_else(|| self.first.len(), BytesMut::len)
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if let Some(all) = &mut self.all {
-            all.extend_from_slice(&data);
-        } else if self.first.is_empty() {
-            self.first = data;
-        } else {
-            let mut all = BytesMut::from(mem::take(&mut self.first));
-            all.extend_from_slice(&data);
-            self.all = Some(all);
+        match self {
+            Self::Nothing => 0,
+            Self::One(data) => data.len(),
+            Self::Many(all) => all.len(),
         }
     }
 
-    fn take(&mut self) -> Bytes {
-        match self.all.take() {
-            Some(all) => all.freeze(),
-            None => mem::take(&mut self.first),
+    fn push(&mut self, data: Bytes) {
+        *self = match mem::take(self) {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => Self::add(first.into(), &data),
+            Self::Many(all) => Self::add(all, &data),
+        };
+    }
+
+    fn add(mut all: BytesMut, data: &[u8]) -> Self {
+        all.extend_from_slice(data);
+        Self::Many(all)
+    }
+}
+
+impl From<Collected> for Bytes {
+    fn from(read: Collected) -> Self {
+        match read {
+            Collected::Nothing => Self::new(),
+            Collected::One(data) => data,
+            Collected::Many(all) => all.freeze(),
         }
     }
 }

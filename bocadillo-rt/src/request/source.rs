@@ -88,7 +88,7 @@ impl Source {
     }
 
     /// The next bytes; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Gone>>> {
         loop {
             let next = match self {
