@@ -62,9 +62,9 @@ const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// ```
 pub struct Response {
     /// Apart: smaller things are moved by fewer instructions.
-    head: http::response::Parts,
-    body: SentBody<Body>,
-    tasks: Slot,
+    pub(crate) head: http::response::Parts,
+    pub(crate) body: SentBody<Body>,
+    pub(crate) tasks: Slot,
     /// The view may have set a content-length. Else there is none to be checked.
     may_declare_length: bool,
     /// Headers describe a file, which other content would not be.
