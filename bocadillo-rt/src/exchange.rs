@@ -229,7 +229,9 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             let view = view.run(exchange.request, exchange.response);
             let outcome = Contain { view }.await;
             exchange.finish(outcome);
-            let Response { head, body, tasks, .. } = response;
+            let Response {
+                head, body, tasks, ..
+            } = response;
             if tasks.is_empty() {
                 mem::forget(tasks);
             }

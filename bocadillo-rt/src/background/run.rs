@@ -112,7 +112,9 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
     };
     let threshold = runner.config().blocking_threshold;
     // Cheaper than to subtract.
-    let is_long = begun.checked_add(threshold).is_some_and(|limit| ended >= limit);
+    let is_long = begun
+        .checked_add(threshold)
+        .is_some_and(|limit| ended >= limit);
     if is_long && !info.has_blocked {
         info.has_blocked = true;
         runner.log_blocked(info, ended.saturating_duration_since(begun));

@@ -90,10 +90,10 @@ impl<F: Future> Future for Driven<F> {
         let Some(connection) = this.connection.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        scope::within(|| {
-            let _here = Here::enter(this.hub);
-            connection.poll(cx).map(Some)
-        })
+        // HTTP/1 has no locks, and nothing that is undecided.
+        let _scope =
+            (!this.hub.is_http1.load(Relaxed)).then(|| (scope::enter(), Here::enter(this.hub)));
+        connection.poll(cx).map(Some)
     }
 }
 

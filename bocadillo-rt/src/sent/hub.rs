@@ -30,6 +30,8 @@ pub(super) struct Hub {
     /// The connection is polled through [`Driven`](super::Driven): what happens outside of that
     /// poll is not hyper writing.
     pub(super) is_driven: AtomicBool,
+    /// What was written is HTTP/1, which it stays. Set and read by the connection's own poll.
+    pub(super) is_http1: AtomicBool,
 }
 
 /// What the connection is doing, for [`Watch`](super::Watch). Plain counters, each read alone.

@@ -42,7 +42,13 @@ impl<T> TrackedIo<T> {
     }
 
     fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) {
+        if self.wire.is_http1() {
+            return;
+        }
         let new_ends = self.wire.offer(chunks);
+        if self.wire.is_http1() {
+            self.hub.is_http1.store(true, Relaxed);
+        }
         if self.hub.has_undecided() {
             self.hub.decide(new_ends);
         }

@@ -21,9 +21,15 @@ thread_local! {
 
 /// Calls `poll`, then what it has to report.
 pub(super) fn within<R>(poll: impl FnOnce() -> R) -> R {
-    DEPTH.set(DEPTH.get() + 1);
-    let _leave = Leave;
+    let _leave = enter();
     poll()
+}
+
+/// Begins a poll, which ends when the guard is dropped.
+#[inline]
+pub(super) fn enter() -> Leave {
+    DEPTH.set(DEPTH.get() + 1);
+    Leave
 }
 
 /// Reports now, or at the end of the poll that runs.
@@ -44,7 +50,7 @@ pub(super) fn report(on_done: OnDone, delivery: Delivery) {
 }
 
 /// Leaves the poll when it returns or unwinds.
-struct Leave;
+pub(super) struct Leave;
 
 impl Drop for Leave {
     #[inline]

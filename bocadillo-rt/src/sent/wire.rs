@@ -52,6 +52,10 @@ impl Wire {
         ends
     }
 
+    pub(super) fn is_http1(&self) -> bool {
+        self.protocol == Spoken::Http1
+    }
+
     pub(super) fn accept(&mut self, bytes: usize) {
         self.accepted += bytes as u64;
     }
