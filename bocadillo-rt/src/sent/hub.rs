@@ -160,10 +160,14 @@ impl Hub {
     }
 
     /// A flush of the IO succeeded.
+    #[inline]
     pub(super) fn flushed(&self) {
-        if !self.marked.load(Relaxed) {
-            return;
+        if self.marked.load(Relaxed) {
+            self.report_sent();
         }
+    }
+
+    fn report_sent(&self) {
         self.marked.store(false, SeqCst);
         let mut list = lock(&self.list);
         // On HTTP/1 it is mostly the only one: its place in the list is used again.
