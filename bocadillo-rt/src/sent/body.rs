@@ -247,10 +247,17 @@ fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<S
 }
 
 impl Drop for Tracking {
+    #[inline]
     fn drop(&mut self) {
-        if !self.has_token {
-            return;
+        if self.has_token {
+            self.end_by_drop();
         }
+    }
+}
+
+impl Tracking {
+    #[inline(never)]
+    fn end_by_drop(&self) {
         match self.ticket.protocol {
             // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
             // for any other reason, the connection is over and flushes no more.

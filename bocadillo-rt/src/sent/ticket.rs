@@ -264,6 +264,7 @@ impl Token {
 
 impl Drop for Token {
     /// Went without a word, from within h2: encoded or thrown away, which the wire will tell.
+    #[inline]
     fn drop(&mut self) {
         if !self.is_spent {
             self.ticket.hub.drop_undecided(&self.ticket);
