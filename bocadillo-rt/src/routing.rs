@@ -58,8 +58,8 @@ pub(crate) struct Router {
     routes: Vec<Route>,
     views: Vec<Views>,
     /// Paths without parameters: most requests, and the cheaper look-up.
-    /// Sorted by length, then content: most comparisons end at the length.
-    exact: Vec<(Arc<str>, usize)>,
+    /// By their length: few paths have the same.
+    exact: Vec<Vec<(Arc<str>, usize)>>,
     patterns: matchit::Router<usize>,
 }
 
@@ -146,8 +146,11 @@ impl Router {
         let at = self.views.len();
         let (pattern, names) = pattern(&route.path);
         if names.is_empty() {
-            let place = self.exact_place(&route.path).unwrap_or_else(|place| place);
-            self.exact.insert(place, (route.path.clone(), at));
+            let length = route.path.len();
+            if self.exact.len() <= length {
+                self.exact.resize_with(length + 1, Vec::new);
+            }
+            self.exact[length].push((route.path.clone(), at));
         } else {
             self.patterns
                 .insert(pattern, at)
@@ -182,11 +185,11 @@ impl Router {
         })
     }
 
-    /// Where a path is among the exact ones, or would be.
-    fn exact_place(&self, path: &str) -> Result<usize, usize> {
-        let key = (path.len(), path);
-        self.exact
-            .binary_search_by(|(known, _)| (known.len(), &**known).cmp(&key))
+    /// The views of a path without parameters.
+    #[inline]
+    fn exact(&self, path: &str) -> Option<usize> {
+        let mut all = self.exact.get(path.len())?.iter();
+        all.find_map(|(known, at)| (**known == *path).then_some(*at))
     }
 
     pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
@@ -196,9 +199,9 @@ impl Router {
     // It has two callers, of which a request takes one.
     #[inline(always)]
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let (views, params) = match self.exact_place(path) {
-            Ok(at) => (&self.views[self.exact[at].1], Params::default()),
-            Err(_) => {
+        let (views, params) = match self.exact(path) {
+            Some(at) => (&self.views[at], Params::default()),
+            None => {
                 let Ok(found) = self.patterns.at(path) else {
                     return match (method, path) {
                         (&Method::OPTIONS, "*") => Found::Options(SERVER_METHODS),
@@ -224,7 +227,7 @@ impl Router {
             return Found::Nothing;
         }
         let path = format!("{path}/");
-        let exists = self.exact_place(&path).is_ok() || self.patterns.at(&path).is_ok();
+        let exists = self.exact(&path).is_some() || self.patterns.at(&path).is_ok();
         if exists { Found::Slash } else { Found::Nothing }
     }
 }
