@@ -112,6 +112,15 @@ impl Body {
         Upload::new(body, busy, version).into()
     }
 
+    #[inline]
+    pub(crate) fn replace(&mut self, body: Self) {
+        let old = mem::replace(self, body);
+        if let Kind::Empty = old.kind {
+            // Most are: there is nothing to drop, which takes its time.
+            mem::forget(old);
+        }
+    }
+
     /// Keeps tasks until the body was handed to a transport.
     pub(crate) fn keep(&mut self, on_done: OnDone) {
         self.kind = Kind::Handed(Box::new(Shareable::new(Handed {

@@ -288,7 +288,7 @@ impl Response {
         }
         self.is_endless = false;
         self.head.headers.insert(CONTENT_TYPE, content_type);
-        *self.body_mut() = body;
+        self.body_mut().replace(body);
     }
 
     #[cold]
