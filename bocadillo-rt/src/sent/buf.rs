@@ -96,7 +96,7 @@ impl<D: Buf> Buf for SentBuf<D> {
             .map_or(0, |data| data.chunks_vectored(dst))
     }
 
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, bytes: usize) {
         if let Some(data) = &mut self.data {
             data.advance(bytes);
