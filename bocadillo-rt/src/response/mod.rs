@@ -313,10 +313,6 @@ impl Response {
 
     #[inline(always)]
     pub(crate) fn into_inner(self) -> http::Response<SentBody<Body>> {
-        if self.tasks.is_empty() {
-            // So it is, once they were accepted: there is nothing to drop, which takes its time.
-            std::mem::forget(self.tasks);
-        }
         http::Response::from_parts(self.head, self.body)
     }
 }
