@@ -112,11 +112,15 @@ impl Body {
         Upload::new(body, busy, version).into()
     }
 
+    /// Takes the place of one that mostly is empty.
+    #[allow(
+        clippy::mem_forget,
+        reason = "to drop what is empty takes its time too"
+    )]
     #[inline]
     pub(crate) fn replace(&mut self, body: Self) {
         let old = mem::replace(self, body);
-        if let Kind::Empty = old.kind {
-            // Most are: there is nothing to drop, which takes its time.
+        if matches!(old.kind, Kind::Empty) {
             mem::forget(old);
         }
     }

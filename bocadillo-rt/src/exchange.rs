@@ -210,6 +210,10 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
     ///
     /// One allocation holds the request, its response and the running view, which borrows from both:
     /// they stay where they were built. That is why the place comes first, and is filled then.
+    #[allow(
+        clippy::mem_forget,
+        reason = "to drop what is empty takes its time too"
+    )]
     fn serve(
         &self,
         head: Parts,
@@ -229,9 +233,11 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             let view = view.run(exchange.request, exchange.response);
             let outcome = Contain { view }.await;
             exchange.finish(outcome);
+            // Not by a method, to which it would be moved.
             let Response {
                 head, body, tasks, ..
             } = response;
+            // They are, once they were accepted.
             if tasks.is_empty() {
                 mem::forget(tasks);
             }
