@@ -9,14 +9,49 @@ use crate::Result;
 
 const PROFILE: &str = "instructions";
 
-/// The server of this project, for `--check`.
+/// One measured server.
+pub(crate) struct Server {
+    /// What the table calls it.
+    pub(crate) name: &'static str,
+    executable: &'static str,
+    /// Its argument, where the same executable serves in several ways.
+    pub(crate) variant: Option<&'static str>,
+}
+
+impl Server {
+    const fn new(
+        name: &'static str,
+        executable: &'static str,
+        variant: Option<&'static str>,
+    ) -> Self {
+        Self {
+            name,
+            executable,
+            variant,
+        }
+    }
+
+    /// Where its executable is.
+    pub(crate) fn binary(&self, folder: &Path) -> PathBuf {
+        folder.join(self.executable)
+    }
+}
+
+/// This project's rows, for `--check`.
 pub(crate) const OURS: &str = "ours";
+pub(crate) const OURS_DEFAULT: &str = "ours, default runner";
+
+const HYPER: Server = Server::new("hyper", "instructions-hyper", None);
+const HYPER_COLLECT: Server = Server::new("hyper, collect", "instructions-hyper", Some("collect"));
+const AXUM: Server = Server::new("axum", "instructions-axum", None);
+const CURRENT: Server = Server::new(OURS, "instructions-ours", None);
+const DEFAULT: Server = Server::new(OURS_DEFAULT, "instructions-ours", Some("default"));
 
 /// The measured servers; the first is what the others are compared to.
-pub(crate) const SERVERS: &[&str] = if cfg!(feature = "ours") {
-    &["hyper", "axum", OURS]
+pub(crate) const SERVERS: &[Server] = if cfg!(feature = "ours") {
+    &[HYPER, HYPER_COLLECT, AXUM, CURRENT, DEFAULT]
 } else {
-    &["hyper", "axum"]
+    &[HYPER, HYPER_COLLECT, AXUM]
 };
 
 /// Builds them beside the driver's own executable and returns that folder.
@@ -35,11 +70,6 @@ pub(crate) fn servers() -> Result<PathBuf> {
     Ok(folder.to_path_buf())
 }
 
-/// Where the server's executable is.
-pub(crate) fn binary(folder: &Path, server: &str) -> PathBuf {
-    folder.join(format!("instructions-{server}"))
-}
-
 /// The same features as the driver's, or cargo would build the dependencies twice.
 fn cargo_build(target: &Path) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
@@ -53,8 +83,8 @@ fn cargo_build(target: &Path) -> Command {
     if cfg!(feature = "ours") {
         command.args(["--features", "ours"]);
     }
-    for server in SERVERS {
-        command.arg("--bin").arg(format!("instructions-{server}"));
+    for server in SERVERS.iter().filter(|server| server.variant.is_none()) {
+        command.arg("--bin").arg(server.executable);
     }
     command
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::build::Server as Measured;
 use crate::client::{self, Scenario};
 
 /// Ample even for a busy machine: valgrind slows the start down to about a second.
@@ -26,8 +27,13 @@ pub(crate) fn check_installed() -> Result<()> {
 }
 
 /// Instructions of the server's whole life, in which it answers `requests` requests.
-pub(crate) fn count(binary: &Path, scenario: &Scenario, requests: u64) -> Result<u64> {
-    let mut server = Server::start(binary)?;
+pub(crate) fn count(
+    folder: &Path,
+    server: &Measured,
+    scenario: &Scenario,
+    requests: u64,
+) -> Result<u64> {
+    let mut server = Server::start(folder, server)?;
     let driven = server.drive(scenario, requests);
     let log = server.end()?;
     check_tally(driven, &server, scenario.tally * requests)
@@ -58,10 +64,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(binary: &Path) -> Result<Self> {
+    fn start(folder: &Path, server: &Measured) -> Result<Self> {
         let mut child = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(binary)
+            .arg(server.binary(folder))
+            .args(server.variant)
             // A filter set for something else would have our server log each request.
             .env_remove("RUST_LOG")
             .stdin(Stdio::piped())

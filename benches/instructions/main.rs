@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use args::Args;
+use build::Server;
 use client::SCENARIOS;
 use report::Row;
 
@@ -42,26 +43,26 @@ fn run() -> Result<ExitCode> {
     Ok(report::check(&rows, &args.limits))
 }
 
-fn measure(folder: &Path, server: &'static str, runs: usize) -> Result<Row> {
-    let binary = build::binary(folder, server);
+fn measure(folder: &Path, server: &Server, runs: usize) -> Result<Row> {
+    let name = server.name;
     let mut instructions = [0; SCENARIOS.len()];
     for (scenario, median) in SCENARIOS.iter().zip(&mut instructions) {
         let mut counts = Vec::with_capacity(runs);
         for run in 1..=runs {
-            eprintln!("{server}, {}: run {run} of {runs}", scenario.name);
-            let short = callgrind::count(&binary, scenario, SHORT)?;
-            let long = callgrind::count(&binary, scenario, LONG)?;
+            eprintln!("{name}, {}: run {run} of {runs}", scenario.name);
+            let short = callgrind::count(folder, server, scenario, SHORT)?;
+            let long = callgrind::count(folder, server, scenario, LONG)?;
             let extra = long
                 .checked_sub(short)
                 .ok_or("the long run executed fewer instructions than the short one")?;
             counts.push(extra / (LONG - SHORT));
         }
-        eprintln!("{server}, {}: {counts:?}", scenario.name);
+        eprintln!("{name}, {}: {counts:?}", scenario.name);
         counts.sort_unstable();
         *median = counts[runs / 2];
     }
     Ok(Row {
-        server,
+        server: name,
         instructions,
     })
 }

@@ -1,4 +1,5 @@
-//! This project, with its tasks on the request runtime: equal work to a `tokio::spawn` in the peers.
+//! This project, with its tasks on the request runtime, which is equal work to a `tokio::spawn` in the
+//! peers; or on the default runner, a runtime of their own.
 
 mod server;
 
@@ -14,10 +15,14 @@ fn main() -> io::Result<()> {
 }
 
 async fn serve(listener: TcpListener) -> bocadillo::Result<()> {
+    let runner = match server::variant().as_deref() {
+        Some("default") => Runner::default(),
+        _ => Runner::current(),
+    };
     App::new()
         .route(plain)
         .route(create_order)
-        .background(Runner::current())
+        .background(runner)
         .serve_with(listener)
         .await
 }

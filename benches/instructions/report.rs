@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::build::OURS;
+use crate::args::Limit;
 use crate::client::SCENARIOS;
 
 /// One server's instructions per request, in the order of the scenarios.
@@ -20,13 +20,13 @@ impl Row {
 
 /// Prints one line per server, with its ratio to the first one.
 pub(crate) fn print(rows: &[Row]) {
-    print!("{:<8}", "");
+    print!("{:<20}", "");
     for scenario in &SCENARIOS {
         print!("{:>20}", scenario.name);
     }
     println!();
     for row in rows {
-        print!("{:<8}", row.server);
+        print!("{:<20}", row.server);
         for (index, count) in row.instructions.iter().enumerate() {
             let ratio = row.ratio(&rows[0], index);
             print!("{:>20}", format!("{count} ({ratio:.3})"));
@@ -35,15 +35,14 @@ pub(crate) fn print(rows: &[Row]) {
     }
 }
 
-/// Fails when our server is over a limit.
-pub(crate) fn check(rows: &[Row], limits: &[Option<f64>]) -> ExitCode {
+/// Fails when a server of ours is over a limit.
+pub(crate) fn check(rows: &[Row], limits: &[Limit]) -> ExitCode {
     let mut exit = ExitCode::SUCCESS;
-    for row in rows.iter().filter(|row| row.server == OURS) {
-        for (index, limit) in limits.iter().enumerate() {
-            let Some(limit) = limit else { continue };
-            let ratio = row.ratio(&rows[0], index);
-            let name = SCENARIOS[index].name;
-            if ratio > *limit {
+    for limit in limits {
+        for row in rows.iter().filter(|row| row.server == limit.server) {
+            let ratio = row.ratio(&rows[0], limit.scenario);
+            let (name, limit) = (limit.name, limit.ratio);
+            if ratio > limit {
                 println!("{name}: {ratio:.4} is over the limit of {limit}");
                 exit = ExitCode::FAILURE;
             } else {
