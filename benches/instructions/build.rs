@@ -42,7 +42,7 @@ pub(crate) const OURS: &str = "ours";
 pub(crate) const OURS_DEFAULT: &str = "ours, default runner";
 
 const HYPER: Server = Server::new("hyper", "instructions-hyper", None);
-const HYPER_COLLECT: Server = Server::new("hyper, collect", "instructions-hyper", Some("collect"));
+const HYPER_COLLECT: Server = Server::new("hyper, collect", "instructions-hyper-collect", None);
 const AXUM: Server = Server::new("axum", "instructions-axum", None);
 const CURRENT: Server = Server::new(OURS, "instructions-ours", None);
 const DEFAULT: Server = Server::new(OURS_DEFAULT, "instructions-ours", Some("default"));

@@ -1,85 +1,16 @@
-//! The baseline: hyper by hand, its background work by `tokio::spawn`.
+//! The baseline: hyper by hand.
 
-mod server;
+mod by_hand;
 
-use std::convert::Infallible;
 use std::io;
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpListener;
 
-use server::Order;
-
-/// A `const`, because `from_static` at run time checks the value byte by byte.
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+use by_hand::ReadBody;
 
 fn main() -> io::Result<()> {
-    match server::variant().as_deref() {
-        Some(COLLECT) => server::run(serve::<ByCollect>),
-        _ => server::run(serve::<ByFrame>),
-    }
-}
-
-async fn serve<R: ReadBody>(listener: TcpListener) -> io::Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        tokio::spawn(async move {
-            // A connection that fails is seen by the driver, at its other end.
-            let _ = Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service_fn(answer::<R>))
-                .await;
-        });
-    }
-}
-
-async fn answer<R: ReadBody>(
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(match (request.method(), request.uri().path()) {
-        (&Method::GET, "/plain") => plain(),
-        (&Method::POST, "/orders") => create_order::<R>(request.into_body()).await,
-        _ => empty(StatusCode::NOT_FOUND),
-    })
-}
-
-fn plain() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
-    response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
-}
-
-async fn create_order<R: ReadBody>(body: Incoming) -> Response<Full<Bytes>> {
-    let Ok(json) = R::read(body).await else {
-        return empty(StatusCode::BAD_REQUEST);
-    };
-    let Ok(order) = serde_json::from_slice::<Order>(&json) else {
-        return empty(StatusCode::BAD_REQUEST);
-    };
-    tokio::spawn(async move { server::confirm(&order.email) });
-    empty(StatusCode::CREATED)
-}
-
-/// How the body is read. A type, so that neither way costs the other anything.
-trait ReadBody: 'static {
-    fn read(body: Incoming) -> impl Future<Output = Result<Bytes, hyper::Error>> + Send;
-}
-
-/// As hyper's own examples have it.
-struct ByCollect;
-
-const COLLECT: &str = "collect";
-
-impl ReadBody for ByCollect {
-    async fn read(body: Incoming) -> Result<Bytes, hyper::Error> {
-        Ok(body.collect().await?.to_bytes())
-    }
+    by_hand::run::<ByFrame>()
 }
 
 /// Takes the first frame itself: `collect` on a body of one frame costs some 600 instructions more.
@@ -101,10 +32,4 @@ impl ReadBody for ByFrame {
             [first, rest].concat().into()
         })
     }
-}
-
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response
 }

@@ -32,7 +32,7 @@ pub(crate) fn confirm(email: &str) {
 }
 
 /// Which of its ways the server is to be measured in, where it has several.
-#[allow(dead_code, reason = "axum's has one")]
+#[allow(dead_code, reason = "the peers have one")]
 pub(crate) fn variant() -> Option<String> {
     env::args().nth(1)
 }
