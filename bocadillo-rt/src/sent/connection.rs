@@ -105,7 +105,7 @@ impl Connection {
 
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
     /// as a whole; and what has no body does not wait for a window.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn watch_wrapped<B: Body>(
         &self,
         headers: &mut HeaderMap,
