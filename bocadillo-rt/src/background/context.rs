@@ -154,8 +154,10 @@ impl Context {
 
     /// Calls `f` with this as the current context, on another thread.
     pub(super) fn scope<R>(self, f: impl FnOnce() -> R) -> R {
-        let mut info = Info::new(self.0.name.clone(), self.0.location);
-        info.shared = *self.0;
+        let info = Info {
+            shared: *self.0,
+            ..Info::default()
+        };
         enter(&info, f)
     }
 }

@@ -66,29 +66,16 @@ pub(crate) struct Times {
 }
 
 impl Info {
-    pub(super) fn new(name: Cow<'static, str>, location: &'static Location<'static>) -> Self {
-        Self::with(name, location, Origin::capture())
-    }
-
-    fn with(name: Cow<'static, str>, location: &'static Location<'static>, origin: Origin) -> Self {
-        Self {
-            shared: Shared {
-                id: 0,
-                name,
-                location,
-                runner: None,
-                about: About::default(),
-            },
-            timeout: None,
-            when: When::Always,
-            origin,
-            started_at: Cell::new(None),
-            key: 0,
-            timer: None,
-            is_wakeable: false,
-            is_queued: Cell::new(false),
-            has_blocked: false,
-        }
+    /// Where the task is registered.
+    #[inline]
+    pub(super) fn register(
+        &mut self,
+        name: Cow<'static, str>,
+        location: &'static Location<'static>,
+    ) {
+        self.shared.name = name;
+        self.shared.location = location;
+        self.origin = Origin::capture();
     }
 
     pub(super) fn name(&self) -> &str {
@@ -105,11 +92,29 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What stays where it was taken from.
+/// That of no task.
 impl Default for Info {
+    #[inline]
     #[track_caller]
     fn default() -> Self {
-        Self::with(Cow::default(), Location::caller(), Origin::default())
+        Self {
+            shared: Shared {
+                id: 0,
+                name: Cow::Borrowed(""),
+                location: Location::caller(),
+                runner: None,
+                about: About::default(),
+            },
+            timeout: None,
+            when: When::Always,
+            origin: Origin::default(),
+            started_at: Cell::new(None),
+            key: 0,
+            timer: None,
+            is_wakeable: false,
+            is_queued: Cell::new(false),
+            has_blocked: false,
+        }
     }
 }
 

@@ -46,13 +46,28 @@ pin_project! {
     }
 }
 
-pub(super) fn boxed<F>(info: Info, future: F) -> Pin<Box<dyn Job>>
+impl<F> Default for Boxed<F> {
+    #[inline]
+    fn default() -> Self {
+        Self {
+            info: Info::default(),
+            future: None,
+        }
+    }
+}
+
+/// Boxes a future; `fill` says what is known of it.
+#[inline]
+pub(super) fn boxed<F>(future: F, fill: impl FnOnce(&mut Info)) -> Pin<Box<dyn Job>>
 where
     F: Future + Send + 'static,
     F::Output: Outcome,
 {
-    let future = Some(future);
-    Box::pin(Boxed { info, future })
+    // Unlike `Box::new`, this builds it where it stays.
+    let mut job = Box::<Boxed<F>>::default();
+    fill(&mut job.info);
+    job.future = Some(future);
+    Box::into_pin(job)
 }
 
 impl<F> Job for Boxed<F>

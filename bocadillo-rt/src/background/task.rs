@@ -67,8 +67,8 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        let info = Info::new(name.into(), location);
-        Self::from_job(job::boxed(info, future))
+        let job = job::boxed(future, |info| info.register(name.into(), location));
+        Self::from_job(job)
     }
 
     pub(super) fn from_job(job: Pin<Box<dyn Job>>) -> Self {

@@ -38,8 +38,8 @@ fn wrapped(mut task: Task, wrap: &dyn Fn(Wrapped) -> Wrapped) -> Task {
     };
     // It runs where the response is handed over: a panic there would cost the connection.
     let job = match catch_unwind(AssertUnwindSafe(|| wrap(Box::pin(inner)))) {
-        Ok(future) => job::boxed(info, Outer { future, outcome }),
-        Err(panic) => job::boxed(info, Panics(Some(panic))),
+        Ok(future) => job::boxed(Outer { future, outcome }, |known| *known = info),
+        Err(panic) => job::boxed(Panics(Some(panic)), |known| *known = info),
     };
     Task::from_job(job)
 }
