@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::{runtime::Handle, time::Sleep};
+use tokio::runtime::Handle;
 
 use super::{Group, Runner, When, origin::Origin};
 use crate::sent::Delivery;
@@ -26,7 +26,7 @@ pub(super) struct Info {
     /// The place in the ledger, from the start on.
     pub(super) key: usize,
     /// There is one from the first time that the task has to wait: most never do.
-    pub(super) timer: Option<Pin<Box<Sleep>>>,
+    pub(super) timer: Option<Timer>,
     /// The ledger knows how to wake it.
     pub(super) is_wakeable: bool,
     /// It waits for a place where functions may block: its time does not run yet.
@@ -34,6 +34,9 @@ pub(super) struct Info {
     /// A poll that took too long is logged once.
     pub(super) has_blocked: bool,
 }
+
+/// A `Sleep`, which as such takes longer to drop where there is none.
+pub(super) type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a task can ask, and others be told.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 
 use super::{
     Runner, State, Task,
-    info::{Info, now},
+    info::{Info, Timer, now},
     job::Job,
     task::Ended,
 };
@@ -138,7 +138,7 @@ fn wait(info: &mut Info, cx: &mut Context<'_>) -> Poll<End> {
     };
     if info.timer.is_none() {
         let deadline = info.started_at.get().and_then(|at| at.checked_add(timeout));
-        info.timer = deadline.map(|at| Box::pin(sleep_until(at.into())));
+        info.timer = deadline.map(|at| Box::pin(sleep_until(at.into())) as Timer);
     }
     let Some(timer) = &mut info.timer else {
         return Poll::Pending;

@@ -45,7 +45,17 @@ impl Gone {
 impl Slot {
     /// Registers a task in place of all before it, which the caller lets go.
     #[must_use]
+    #[inline]
     pub(crate) fn replace(&mut self, task: Task) -> LetGo {
+        if !self.is_empty() {
+            return self.replace_all(task);
+        }
+        self.first = Some(task);
+        LetGo::Nothing
+    }
+
+    #[cold]
+    fn replace_all(&mut self, task: Task) -> LetGo {
         if self.is_full() {
             return self.refuse(task);
         }
