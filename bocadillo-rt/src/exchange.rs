@@ -166,6 +166,7 @@ impl Response {
     }
 
     /// Lets the response's way be followed, for its tasks.
+    #[inline(always)]
     fn track(&mut self, on_done: OnDone, request: &Request) {
         let status = self.status_code();
         let (headers, body) = self.tracked_mut();

@@ -70,6 +70,7 @@ impl Connection {
     }
 
     /// As [`track`](Self::track), where the body is wrapped already.
+    #[inline]
     pub(crate) fn track_wrapped<B: Body>(
         &self,
         status: StatusCode,

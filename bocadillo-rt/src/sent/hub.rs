@@ -225,6 +225,7 @@ impl Hub {
 
 impl List {
     /// The ticket of a response: the spare one, if nobody else still has that.
+    #[inline(always)]
     fn ticket(&mut self, hub: &Arc<Hub>, protocol: Protocol) -> Arc<Ticket> {
         if protocol == Protocol::Http1 {
             if let Some(mut spare) = self.spare.take() {
@@ -238,6 +239,7 @@ impl List {
     }
 
     /// Takes the only response, which is out; returns what is to be called.
+    #[inline(always)]
     fn take_only(&mut self) -> Option<OnDone> {
         let Live { ticket, on_done } = self.live.pop()?;
         if ticket.protocol == Protocol::Http1 {
