@@ -109,7 +109,9 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Upload::new(body, busy, version).into()
+        let mut upload = Upload::new(body, version);
+        upload.keep_busy(busy.clone());
+        upload.into()
     }
 
     /// Takes the place of one that mostly is empty.

@@ -81,10 +81,11 @@ impl Endpoint for Mount {
 fn serve(
     service: &BoxedService,
     head: Parts,
-    body: Source,
+    mut body: Source,
     host: &Host,
     busy: Option<Busy>,
 ) -> Running {
+    body.keep_busy(busy.clone());
     let request = http::Request::from_parts(head, body.into());
     if let (Host::Server(peer), Some(busy)) = (host, busy) {
         return foreign::serve(service, request, peer, busy);

@@ -26,8 +26,8 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Upload {
     /// Taken when it is dropped.
     body: Option<Incoming>,
-    /// Keeps the connection of an upload from being idle, whoever reads it.
-    busy: Busy,
+    /// Keeps the connection from being idle, where the request itself does not: it was taken from that.
+    busy: Option<Busy>,
     is_http2: bool,
 }
 
@@ -35,12 +35,16 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Upload {
     #[inline]
-    pub(crate) fn new(body: Incoming, busy: &Busy, version: Version) -> Self {
+    pub(crate) fn new(body: Incoming, version: Version) -> Self {
         Self {
             body: Some(body),
-            busy: busy.clone(),
+            busy: None,
             is_http2: version == Version::HTTP_2,
         }
+    }
+
+    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        self.busy = Some(busy);
     }
 
     #[inline]
@@ -76,14 +80,14 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if self.is_http2 {
             if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-                read_to_the_end(body, self.busy.clone());
+                read_to_the_end(body, self.busy.take());
             }
         }
     }
 }
 
 #[cold]
-fn read_to_the_end(body: Incoming, busy: Busy) {
+fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
     let mut rest = Rest {
         body,
         left: MAX_BYTES,

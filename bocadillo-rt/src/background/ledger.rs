@@ -115,7 +115,7 @@ impl Ledger {
 
     /// Registers `wanted` tasks that wait from now on, and those that are gone already. Returns how
     /// many wait; the others are refused, beyond the limit if there is one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn register(&self, wanted: usize, gone: &[Gone], is_limited: bool) -> usize {
         let mut book = self.book();
         let wanted = wanted as u64;

@@ -15,6 +15,23 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    fn open(&mut self, name: &str, id: u64) {
+        let parent = &self.span;
+        self.span = dispatcher::with_default(&self.dispatch, || {
+            let span = tracing::info_span!(
+                parent: parent,
+                "background",
+                task = name,
+                id,
+                sent_us = tracing::field::Empty,
+                started_us = tracing::field::Empty,
+                ended_us = tracing::field::Empty,
+            );
+            span.follows_from(parent);
+            span
+        });
+    }
+
     pub(super) fn within<R>(&self, f: impl FnOnce() -> R) -> R {
         dispatcher::with_default(&self.dispatch, || self.span.in_scope(f))
     }
@@ -32,22 +49,11 @@ impl Origin {
 
     /// Opens the task's own span. The request's may be closed by then: it follows from that, and is
     /// within it, so that what the task logs shows the request's fields.
+    #[inline]
     pub(super) fn open(&mut self, name: &str, id: u64) {
-        let Some(scope) = &mut self.0 else { return };
-        let parent = &scope.span;
-        scope.span = dispatcher::with_default(&scope.dispatch, || {
-            let span = tracing::info_span!(
-                parent: parent,
-                "background",
-                task = name,
-                id,
-                sent_us = tracing::field::Empty,
-                started_us = tracing::field::Empty,
-                ended_us = tracing::field::Empty,
-            );
-            span.follows_from(parent);
-            span
-        });
+        if let Some(scope) = &mut self.0 {
+            scope.open(name, id);
+        }
     }
 
     /// Records on the task's span how long after its registration something happened.

@@ -99,7 +99,10 @@ impl Request {
         if self.is_lost {
             return Source::Gone(Gone::Lost);
         }
-        self.body.take()
+        let version = self.version();
+        let peer = self.host.peer();
+        let busy = peer.map(|peer| peer.connection.busy(version));
+        self.body.take(busy)
     }
 
     pub(crate) fn host(&self) -> &Host {

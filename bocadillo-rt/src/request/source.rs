@@ -44,18 +44,27 @@ pub(crate) enum Gone {
 impl Source {
     /// A body that hyper reads.
     #[inline(always)]
-    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
+    pub(crate) fn incoming(body: Incoming, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::Read(Bytes::new());
         }
-        Self::Upload(Upload::new(body, busy, version))
+        Self::Upload(Upload::new(body, version))
     }
 
     /// Leaves behind that it is gone. What was read whole stays.
-    pub(super) fn take(&mut self) -> Self {
-        match self {
-            Self::Read(bytes) => Self::Read(bytes.clone()),
-            _ => mem::replace(self, Self::Gone(Gone::Taken)),
+    pub(super) fn take(&mut self, busy: Option<Busy>) -> Self {
+        if let Self::Read(bytes) = self {
+            return Self::Read(bytes.clone());
+        }
+        let mut taken = mem::replace(self, Self::Gone(Gone::Taken));
+        taken.keep_busy(busy);
+        taken
+    }
+
+    /// Keeps the connection from being idle, wherever this goes.
+    pub(crate) fn keep_busy(&mut self, busy: Option<Busy>) {
+        if let (Self::Upload(upload), Some(busy)) = (self, busy) {
+            upload.keep_busy(busy);
         }
     }
 
