@@ -360,3 +360,67 @@ impl Drop for Busy {
         self.0.activity.requests.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::{super::ticket::call, *};
+
+    fn add(hub: &Arc<Hub>) -> (Arc<Ticket>, Receiver<Delivery>) {
+        let (sender, receiver) = channel();
+        let on_done = call(move |delivery| {
+            // The test may not wait for it.
+            let _ = sender.send(delivery);
+        });
+        let ticket = hub.add(Protocol::Http1, on_done);
+        (ticket.expect("the IO is there"), receiver)
+    }
+
+    #[test]
+    fn a_ticket_is_used_again_as_if_it_were_new() {
+        let hub = Arc::new(Hub::default());
+        let (first, done) = add(&hub);
+        first.hand_over(5);
+        first.complete();
+        let address = Arc::as_ptr(&first);
+        drop(first);
+        hub.flushed();
+        assert_eq!(done.try_recv(), Ok(Delivery::Sent));
+
+        let (second, done) = add(&hub);
+        assert_eq!(Arc::as_ptr(&second), address);
+        assert_eq!(second.in_flight(), 0);
+        hub.flushed();
+        assert!(done.try_recv().is_err(), "its end has not come");
+        second.complete();
+        hub.flushed();
+        assert_eq!(done.try_recv(), Ok(Delivery::Sent));
+    }
+
+    #[test]
+    fn a_ticket_that_somebody_has_is_not_used_again() {
+        let hub = Arc::new(Hub::default());
+        let (first, done) = add(&hub);
+        first.complete();
+        hub.flushed();
+        assert_eq!(done.try_recv(), Ok(Delivery::Sent));
+        let (second, _done) = add(&hub);
+        assert!(!Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn what_is_left_goes_with_the_io() {
+        let hub = Arc::new(Hub::default());
+        let (first, _) = add(&hub);
+        first.complete();
+        drop(first);
+        hub.flushed();
+        let (second, done) = add(&hub);
+        drop(second);
+        hub.close();
+        assert_eq!(done.try_recv(), Ok(Delivery::Aborted { bytes: 0 }));
+        // No ticket has it any more.
+        assert_eq!(Arc::strong_count(&hub), 1);
+    }
+}
