@@ -43,15 +43,16 @@ pub(crate) const OURS_DEFAULT: &str = "ours, default runner";
 
 const HYPER: Server = Server::new("hyper", "instructions-hyper", None);
 const HYPER_COLLECT: Server = Server::new("hyper, collect", "instructions-hyper-collect", None);
+const HYPER_APART: Server = Server::new("hyper, own runtime", "instructions-hyper-apart", None);
 const AXUM: Server = Server::new("axum", "instructions-axum", None);
 const CURRENT: Server = Server::new(OURS, "instructions-ours", None);
 const DEFAULT: Server = Server::new(OURS_DEFAULT, "instructions-ours", Some("default"));
 
 /// The measured servers; the first is what the others are compared to.
 pub(crate) const SERVERS: &[Server] = if cfg!(feature = "ours") {
-    &[HYPER, HYPER_COLLECT, AXUM, CURRENT, DEFAULT]
+    &[HYPER, HYPER_COLLECT, HYPER_APART, AXUM, CURRENT, DEFAULT]
 } else {
-    &[HYPER, HYPER_COLLECT, AXUM]
+    &[HYPER, HYPER_COLLECT, HYPER_APART, AXUM]
 };
 
 /// Builds them beside the driver's own executable and returns that folder.

@@ -1,4 +1,4 @@
-//! hyper by hand, as most write it.
+//! hyper by hand, its bodies read as hyper's own examples have it.
 
 mod by_hand;
 
@@ -7,16 +7,15 @@ use std::io;
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 
-use by_hand::ReadBody;
+use by_hand::Way;
 
 fn main() -> io::Result<()> {
     by_hand::run::<ByCollect>()
 }
 
-/// As hyper's own examples have it.
 struct ByCollect;
 
-impl ReadBody for ByCollect {
+impl Way for ByCollect {
     async fn read(body: Incoming) -> Result<Bytes, hyper::Error> {
         Ok(body.collect().await?.to_bytes())
     }
