@@ -789,3 +789,77 @@ async fn a_runner_may_be_dropped_anywhere() {
     drop((client, runner));
     assert_eq!(response.tasks().await[0].outcome, State::Completed);
 }
+
+/// A view may put another response in the place of its own: the tasks of the first will never run,
+/// and are counted and reported.
+#[tokio::test]
+async fn tasks_of_a_response_that_was_replaced_are_accounted_for() {
+    #[route("/")]
+    async fn replaces(_req: &mut Request, res: &mut Response) {
+        res.background(Task::new(async {}).name("first"));
+        res.background(Task::new(async {}).name("second"));
+        res.add_background(Task::new(async {}).name("third"));
+        *res = Response::new();
+        // Its view has waited meanwhile.
+        tokio::task::yield_now().await;
+        res.background(Task::new(async {}).name("fourth"));
+    }
+    #[route("/none")]
+    async fn leaves_none(_req: &mut Request, res: &mut Response) {
+        res.background(Task::new(async {}).name("lost"));
+        drop(std::mem::take(res));
+    }
+    let client = Client::new(App::new().route(replaces).route(leaves_none));
+    let response = client.get("/").await;
+    assert_eq!(response.tasks().await.len(), 4);
+    let stats = client.runner().stats();
+    assert_eq!(
+        (stats.registered, stats.replaced, stats.completed),
+        (4, 3, 1)
+    );
+
+    let response = client.get("/none").await;
+    let lost = response.tasks().await;
+    assert_eq!((&*lost[0].name, lost[0].outcome), ("lost", State::Replaced));
+    assert_eq!(lost[0].route.as_deref(), Some("/none"));
+    let stats = client.runner().stats();
+    assert_eq!((stats.registered, stats.replaced), (5, 4));
+    assert_eq!(sum(stats), stats.registered);
+}
+
+/// What is dropped outside of any view is nobody's.
+#[tokio::test]
+async fn a_response_that_was_never_an_apps_does_not_count() {
+    async fn view(_req: &mut Request, _res: &mut Response) {}
+    let mut response = Response::new();
+    response.background(async {});
+    drop(response);
+    let client = Client::new(App::new().add("/", &["get"], view));
+    assert!(client.get("/").await.tasks().await.is_empty());
+    assert_eq!(client.runner().stats(), Stats::default());
+}
+
+/// A view that calls another app in the same breath: each has what it lost itself.
+#[tokio::test]
+async fn views_within_a_view_account_for_their_own() {
+    async fn inner(_req: &mut Request, res: &mut Response) {
+        res.background(Task::new(async {}).name("inner"));
+        *res = Response::new();
+    }
+    async fn outer(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.background(Task::new(async {}).name("outer"));
+        *res = Response::new();
+        let response = req.state::<Client>()?.get("/").await;
+        let reports = response.tasks().await;
+        let names: Vec<_> = reports.iter().map(|report| &*report.name).collect();
+        assert_eq!(names, ["inner"]);
+        Ok(())
+    }
+    let within = Client::new(App::new().add("/", &["get"], inner));
+    let app = App::new().add("/", &["get"], outer).state(within);
+    let response = Client::new(app).get("/").await;
+    assert_eq!(response.status(), 200);
+    let reports = response.tasks().await;
+    let names: Vec<_> = reports.iter().map(|report| &*report.name).collect();
+    assert_eq!(names, ["outer"]);
+}

@@ -14,7 +14,7 @@ use http::{StatusCode, request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::{About, Background, message},
+    background::{About, Background, Lost, message},
     body::Body,
     detach,
     error::{Error, Result},
@@ -40,6 +40,8 @@ struct Exchange<'a> {
     busy: Option<Busy>,
     /// The view returned an error, panicked, or was dropped.
     has_failed: bool,
+    /// What was registered on responses that are not there any more.
+    lost: Lost,
 }
 
 impl<'a> Exchange<'a> {
@@ -56,6 +58,7 @@ impl<'a> Exchange<'a> {
             route,
             busy,
             has_failed: true,
+            lost: Lost::default(),
         }
     }
 
@@ -71,6 +74,10 @@ impl<'a> Exchange<'a> {
         self.route().map_or("no view", |route| route.name)
     }
 
+    #[allow(
+        clippy::mem_forget,
+        reason = "to drop what is empty takes its time too"
+    )]
     #[inline(always)]
     fn finish(mut self, outcome: std::thread::Result<Result<()>>) {
         match outcome {
@@ -82,6 +89,8 @@ impl<'a> Exchange<'a> {
             }
         }
         self.hand_over();
+        // What it would do when it is dropped is done, and what it had was taken.
+        mem::forget(self);
     }
 
     /// Lets the app's own handler answer, if it has one for this error.
@@ -121,6 +130,9 @@ impl<'a> Exchange<'a> {
     /// Accepts what the view has registered, unless a door around this app takes care of it.
     #[inline]
     fn accept(&mut self) -> Option<OnDone> {
+        if !self.lost.is_empty() {
+            self.response.tasks_mut().lose(&mut self.lost);
+        }
         if self.response.tasks_mut().is_empty() {
             return None;
         }
@@ -230,9 +242,10 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         let mut request = Request::new(head, body, params, host);
         place.as_mut().project().future.set(Some(async move {
             let mut response = Response::new();
-            let exchange = Exchange::new(&mut request, &mut response, route, busy);
+            let mut exchange = Exchange::new(&mut request, &mut response, route, busy);
             let view = view.run(exchange.request, exchange.response);
-            let outcome = Contain { view }.await;
+            let lost = &mut exchange.lost;
+            let outcome = Contain { view, lost }.await;
             exchange.finish(outcome);
             // Not by a method, to which it would be moved.
             let Response {
@@ -277,19 +290,22 @@ impl<F: Future> Future for Place<F> {
 }
 
 pin_project! {
-    /// A view whose panics are caught.
-    struct Contain<F> {
+    /// A view whose panics are caught, and what it loses noted.
+    struct Contain<'a, F> {
         #[pin]
         view: F,
+        lost: &'a mut Lost,
     }
 }
 
-impl<F: Future> Future for Contain<F> {
+impl<F: Future> Future for Contain<'_, F> {
     type Output = Result<F::Output, Box<dyn Any + Send>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let view = self.project().view;
-        match catch_unwind(AssertUnwindSafe(|| view.poll(cx))) {
+        let this = self.project();
+        let view = this.view;
+        let poll = || catch_unwind(AssertUnwindSafe(|| view.poll(cx)));
+        match this.lost.within(poll) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }

@@ -37,7 +37,7 @@
 //! are errors in the log, refusals and cancellations warnings, the rest is for debugging.
 //!
 //! A registration counts when its view has ended. A view that replaces its own response by another
-//! (`*res = Response::new()`) takes the tasks away with it: that is logged as a warning.
+//! (`*res = Response::new()`) replaces its tasks too: they are counted so, and logged as a warning.
 //!
 //! # Metrics
 //!
@@ -73,6 +73,7 @@ mod info;
 mod job;
 mod launch;
 mod ledger;
+mod lost;
 mod metrics;
 mod origin;
 mod report;
@@ -93,4 +94,6 @@ pub use self::{
     runner::Runner,
     task::{IntoTask, Outcome, Task, When},
 };
-pub(crate) use self::{group::Group, info::About, run::message, slot::Slot, task::Never};
+pub(crate) use self::{
+    group::Group, info::About, lost::Lost, run::message, slot::Slot, task::Never,
+};

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, panic::Location};
 
-use super::{State, Task, When};
+use super::{
+    State, Task, When,
+    lost::{self, Lost},
+};
 
 /// More registrations on one response are refused: so many are a loop that went wrong.
 const MAX_TASKS: usize = 64;
@@ -111,6 +114,13 @@ impl Slot {
     pub(super) fn take_gone(&mut self) -> Vec<Gone> {
         let rest = self.rest.as_mut();
         rest.map_or_else(Vec::new, |rest| std::mem::take(&mut rest.gone))
+    }
+
+    /// Accounts for what the view has lost.
+    #[cold]
+    pub(crate) fn lose(&mut self, lost: &mut Lost) {
+        let rest = self.rest.get_or_insert_default();
+        rest.gone.append(&mut lost.take());
     }
 
     /// Whether there is more than a first task.
@@ -253,14 +263,17 @@ impl Drop for Slot {
 impl Slot {
     #[cold]
     fn log_lost(&mut self) {
+        let mut gone = self.take_gone();
         let (first, more) = self.take_tasks();
         for task in first.into_iter().chain(more) {
+            gone.push(Gone::new(&task, State::Replaced));
             tracing::warn!(
                 task = task.info().name(),
                 location = %task.info().location(),
                 "background task dropped together with its response, which was never sent"
             );
         }
+        lost::note(gone);
     }
 }
 
