@@ -6,10 +6,18 @@ use std::cell::{Cell, RefCell};
 use super::slot::Gone;
 
 thread_local! {
-    static IS_IN_VIEW: Cell<bool> = const { Cell::new(false) };
-    /// Something is in `LOST`; apart from that, since this is read after each poll.
-    static HAS_LOST: Cell<bool> = const { Cell::new(false) };
+    static VIEW: Cell<View> = const { Cell::new(View::None) };
     static LOST: RefCell<Vec<Gone>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What is polled on this thread. Apart from `LOST`, since this is looked at in each poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    None,
+    /// It has lost nothing.
+    Whole,
+    /// Something is in `LOST`.
+    Lost,
 }
 
 /// What one view has lost.
@@ -25,15 +33,14 @@ impl Lost {
     /// Calls `poll`, which must not unwind: what is lost meanwhile is this view's.
     #[inline]
     pub(crate) fn within<R>(&mut self, poll: impl FnOnce() -> R) -> R {
-        let is_within_another = IS_IN_VIEW.replace(true);
-        let others = is_within_another.then(take);
+        let outer = VIEW.replace(View::Whole);
+        let others = (outer == View::Lost).then(|| LOST.take());
         let result = poll();
-        IS_IN_VIEW.set(is_within_another);
-        if HAS_LOST.get() {
+        if VIEW.replace(outer) == View::Lost {
             self.add();
         }
         if let Some(others) = others {
-            note(others);
+            LOST.set(others);
         }
         result
     }
@@ -41,7 +48,7 @@ impl Lost {
     #[cold]
     fn add(&mut self) {
         let mut all = self.take();
-        all.append(&mut take());
+        all.append(&mut LOST.take());
         self.0 = Some(all.into());
     }
 
@@ -52,16 +59,10 @@ impl Lost {
 
 /// Notes what is lost. Outside of any view it is nobody's.
 pub(super) fn note(gone: Vec<Gone>) {
-    if gone.is_empty() || !IS_IN_VIEW.get() {
+    if gone.is_empty() || VIEW.get() == View::None {
         return;
     }
-    // Without the thread's local state (the thread is ending) there is no view.
-    let noted = LOST.try_with(|lost| lost.borrow_mut().extend(gone));
-    HAS_LOST.set(noted.is_ok());
-}
-
-#[cold]
-fn take() -> Vec<Gone> {
-    HAS_LOST.set(false);
-    LOST.take()
+    // It is there, as there is a view.
+    LOST.with_borrow_mut(|lost| lost.extend(gone));
+    VIEW.set(View::Lost);
 }
