@@ -264,7 +264,7 @@ async fn services_are_mounted_beneath_a_prefix() {
         (&*report.name, report.delivery),
         ("of_an_app", Some(Delivery::Sent))
     );
-    assert_eq!(report.route.as_deref(), Some("/view/{id}"));
+    assert_eq!(report.route.as_deref(), Some("/app/view/{id}"));
     let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
     let response = http2_request(&mut send, "GET", "/app/view/7").await;
     assert_eq!(
@@ -797,5 +797,26 @@ async fn an_app_that_was_called_is_served_as_it_is() {
     assert_eq!(
         Http1::connect(addr).await.request("GET", "/").await.body,
         "hello"
+    );
+}
+
+/// However deep an app is mounted, its tasks are told by the whole route.
+#[tokio::test]
+async fn routes_of_mounted_apps_are_told_whole() {
+    #[route("/orders/{id}")]
+    async fn order(_req: &mut Request, res: &mut Response, id: u32) {
+        res.text(id.to_string());
+        #[background]
+        async fn confirm() {}
+    }
+    let orders = App::new().route(order).into_service();
+    let shop = App::new().mount("/", orders).into_service();
+    let app = App::new().group("/tenants/{tenant}", |group| group.mount("shop", shop));
+    let response = Client::new(app).get("/tenants/7/shop/orders/1").await;
+    assert_eq!(response.status(), 200);
+    let reports = response.tasks().await;
+    assert_eq!(
+        reports[0].route.as_deref(),
+        Some("/tenants/{tenant}/shop/orders/{id}")
     );
 }

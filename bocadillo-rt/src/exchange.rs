@@ -19,6 +19,7 @@ use crate::{
     detach,
     error::{Error, Result},
     host::Host,
+    mount::Prefix,
     request::{Request, Source},
     response::Response,
     route_fn::Runs,
@@ -67,7 +68,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn route_path(&self) -> Option<Arc<str>> {
-        self.route().map(|route| Arc::clone(&route.path))
+        let path = &self.route()?.path;
+        Some(match self.request.extensions().get::<Prefix>() {
+            Some(prefix) => prefix.join(path).into(),
+            None => Arc::clone(path),
+        })
     }
 
     fn view_name(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! A tower service beneath a path of an app, or around the app.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
@@ -40,6 +40,32 @@ impl Mount {
     }
 }
 
+/// Beneath what an app is mounted, in the extensions of its requests: its tasks are told by the whole
+/// route.
+#[derive(Clone)]
+pub(crate) struct Prefix {
+    /// That of the mount's route, of which so many segments are the prefix.
+    path: Arc<str>,
+    segments: usize,
+    /// That of the app around.
+    outer: Option<Arc<Self>>,
+}
+
+impl Prefix {
+    /// The whole of a route within.
+    pub(crate) fn join(&self, path: &str) -> String {
+        let mut slashes = self.path.match_indices('/').skip(self.segments);
+        let prefix = slashes
+            .next()
+            .map_or(&*self.path, |(at, _)| &self.path[..at]);
+        let path = format!("{prefix}{path}");
+        match &self.outer {
+            Some(outer) => outer.join(&path),
+            None => path,
+        }
+    }
+}
+
 /// An app beneath its layers: they come before its routes.
 #[derive(Clone)]
 pub(crate) struct Layered(pub(crate) BoxedService);
@@ -64,11 +90,19 @@ impl Endpoint for Mount {
         mut head: Parts,
         body: Source,
         _params: Params,
-        _route: RouteId,
+        route: RouteId,
         host: Host,
         busy: Option<Busy>,
     ) -> Running {
         self.strip(&mut head);
+        if let Some(route) = host.shared().and_then(|shared| shared.router.route(route)) {
+            let prefix = Prefix {
+                path: Arc::clone(&route.path),
+                segments: self.segments,
+                outer: head.extensions.remove().map(Arc::new),
+            };
+            head.extensions.insert(prefix);
+        }
         serve(&self.service, head, body, &host, busy)
     }
 
