@@ -41,7 +41,7 @@ pub struct Stats {
     pub timed_out: u64,
     /// Cut off by a shutdown.
     pub cancelled: u64,
-    /// A later registration took their place.
+    /// A later registration took their place, or another response that of theirs.
     pub replaced: u64,
     /// Their condition did not hold.
     pub skipped: u64,

@@ -20,7 +20,8 @@ pub enum State {
     TimedOut,
     /// A shutdown cut it off, before its start or after it.
     Cancelled,
-    /// A later registration on the same response took its place; it was not started.
+    /// A later registration on the same response took its place, or another response that of the one
+    /// it was registered on; it was not started.
     Replaced,
     /// Its [condition](super::When) did not hold; it was not started.
     Skipped,
