@@ -106,7 +106,8 @@ impl<'a> Exchange<'a> {
         let (request, response) = (&*self.request, &mut *self.response);
         let handlers = request.host().shared().map(|shared| &shared.on_error);
         let handled = || handlers.is_some_and(|all| all.handle(request, response, error));
-        match catch_unwind(AssertUnwindSafe(handled)) {
+        let handled = || catch_unwind(AssertUnwindSafe(handled));
+        match self.lost.within(handled) {
             Ok(true) => {}
             Ok(false) => self.response.answer_error(error, view),
             Err(panic) => self.response.answer_panic(&message(&*panic), view),

@@ -37,18 +37,17 @@ impl Shutdown {
         Self::When(Box::pin(signal))
     }
 
-    /// Waits until it is to end; the guard keeps a second signal what it is.
-    pub(crate) async fn wait(self) -> Option<Serving> {
-        match self {
-            Self::Signal => {
-                let serving = Serving::new();
-                serving.signal().await;
-                Some(serving)
+    /// Waits until it is to end; the guard keeps a second signal what it is. Signals are seen from this
+    /// call on, and not from the first poll.
+    pub(crate) fn wait(self) -> impl Future<Output = Option<Serving>> {
+        let serving = matches!(self, Self::Signal).then(Serving::new);
+        async move {
+            match (self, &serving) {
+                (Self::When(signal), _) => signal.await,
+                (Self::Signal, Some(serving)) => serving.signal().await,
+                (Self::Signal, None) => {}
             }
-            Self::When(signal) => {
-                signal.await;
-                None
-            }
+            serving
         }
     }
 }

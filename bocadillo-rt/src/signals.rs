@@ -9,6 +9,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     thread,
 };
@@ -25,7 +26,9 @@ static SERVING: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Serving(());
 
 impl Serving {
+    /// From here on signals are seen.
     pub(crate) fn new() -> Self {
+        SIGNALS.get_or_init(listen);
         SERVING.fetch_add(1, SeqCst);
         Self(())
     }
@@ -49,26 +52,33 @@ impl Drop for Serving {
     }
 }
 
+/// Returns when it listens.
 fn listen() -> Option<CancellationToken> {
     let signalled = CancellationToken::new();
     let told = signalled.clone();
+    let (listens, listening) = mpsc::channel();
     let started = thread::Builder::new()
         .name("bocadillo-signals".into())
         .spawn(move || {
-            if let Err(error) = run(&told) {
+            if let Err(error) = run(&told, listens) {
                 tracing::error!(%error, "cannot listen for signals; they end the process at once");
             }
         });
     started
         .inspect_err(|error| tracing::error!(%error, "no thread to listen for signals"))
         .ok()?;
+    // It does not if it cannot, and has said so.
+    listening.recv().ok()?;
     Some(signalled)
 }
 
-fn run(signalled: &CancellationToken) -> io::Result<()> {
+fn run(signalled: &CancellationToken, listens: mpsc::Sender<()>) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
+        // Whoever waits for it is there.
+        let _ = listens.send(());
+        drop(listens);
         loop {
             let code = signals.next().await?;
             if signalled.is_cancelled() || SERVING.load(SeqCst) == 0 {

@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::BufReader,
+    io::{self, BufReader},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
@@ -11,8 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bocadillo::{App, Request, Response, Runner, background, route, sent::Delivery};
-use tokio::{net::TcpListener, time::sleep};
+use bocadillo::{App, Listener, Request, Response, Runner, background, route, sent::Delivery};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
 use crate::support::PATIENCE;
 
@@ -126,6 +129,7 @@ fn child() {
         return;
     };
     let (millis, runner) = scenario.split_once(' ').expect("a time and a runner");
+    let is_early = runner == "early";
     let runner = match runner {
         "current" => Runner::current(),
         _ => Runner::dedicated(1),
@@ -136,7 +140,7 @@ fn child() {
         bocadillo::__private::want_log();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("port {}", listener.local_addr()?.port());
-        App::new()
+        let app = App::new()
             .route(index)
             .route(late)
             .route(forever)
@@ -145,15 +149,36 @@ fn child() {
             .route(blocking_timeout)
             .route(obeys)
             .route(big)
-            .background(runner)
-            .serve_with(listener)
-            .await
+            .background(runner);
+        if is_early {
+            app.serve_with(Early(listener)).await
+        } else {
+            app.serve_with(listener).await
+        }
     });
     let served = served.expect("the system has a runtime");
     if let Err(error) = &served {
         eprintln!("Error: {error}");
     }
     std::process::exit(i32::from(served.is_err()));
+}
+
+/// Has its own process end, before it accepts anything.
+struct Early(TcpListener);
+
+impl Listener for Early {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        signal(std::process::id(), "TERM");
+        Listener::accept(&mut self.0).await
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{kill}");
 }
 
 pub(crate) struct Server {
@@ -206,9 +231,7 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{kill}");
+        signal(self.child.id(), name);
     }
 
     /// Waits for the process's end; returns how it ended, and reads what it wrote.

@@ -65,6 +65,17 @@ fn new_connections_are_refused_at_once() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// From the first connection that could come, a signal is seen: a few rounds, as it is about which of
+/// two things is first.
+#[test]
+fn a_signal_at_the_very_start_is_seen() {
+    for _ in 0..8 {
+        let mut server = Server::start(20 * SECOND, "early");
+        assert_eq!(server.wait().code(), Some(0), "{:#?}", server.seen);
+        assert!(server.wrote("shutting down"), "{:#?}", server.seen);
+    }
+}
+
 #[test]
 fn a_task_that_never_ends_is_cut_off_at_the_deadline_and_named() {
     for (runner, protocol) in ["dedicated", "current"].into_iter().zip(BOTH) {
