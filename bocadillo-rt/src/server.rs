@@ -193,7 +193,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
         let peer = &self.0;
         let (head, body) = request.into_parts();
         let busy = peer.connection.busy(head.version);
-        let body = Source::incoming(body, head.version);
+        let body = Source::incoming(body, &busy, head.version);
         let running = peer.shared.serve(head, body, peer, busy);
         Respond::new(running, Arc::clone(peer))
     }

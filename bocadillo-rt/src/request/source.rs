@@ -44,11 +44,16 @@ pub(crate) enum Gone {
 impl Source {
     /// A body that hyper reads.
     #[inline(always)]
-    pub(crate) fn incoming(body: Incoming, version: Version) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::Read(Bytes::new());
         }
-        Self::Upload(Upload::new(body, version))
+        let mut upload = Upload::new(body, version);
+        // There it is read to its end also when nobody wants it.
+        if version == Version::HTTP_2 {
+            upload.keep_busy(busy.clone());
+        }
+        Self::Upload(upload)
     }
 
     /// Leaves behind that it is gone. What was read whole stays.

@@ -92,7 +92,7 @@ impl<F: Future> Future for Driven<F> {
         };
         // HTTP/1 has no locks, and nothing that is undecided.
         let _scope =
-            (!this.hub.is_http1.load(Relaxed)).then(|| (scope::enter(), Here::enter(this.hub)));
+            (!this.hub.is_http1.load(Relaxed)).then(|| (Here::enter(this.hub), scope::enter()));
         connection.poll(cx).map(Some)
     }
 }
