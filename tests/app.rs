@@ -820,3 +820,33 @@ async fn routes_of_mounted_apps_are_told_whole() {
         Some("/tenants/{tenant}/shop/orders/{id}")
     );
 }
+
+/// What converts a path parameter, or makes a view's future, is a user's code too.
+#[tokio::test]
+async fn a_panic_before_the_view_is_a_500() {
+    struct Never;
+    impl bocadillo::FromParam for Never {
+        fn from_param(_text: &str) -> Result<Self, String> {
+            panic!("as the test wants")
+        }
+    }
+    #[route("/param/{never}")]
+    async fn param(_req: &mut Request, _res: &mut Response, never: Never) {
+        drop(never);
+    }
+    fn plain<'a>(
+        _req: &'a mut Request,
+        _res: &'a mut Response,
+    ) -> impl Future<Output = ()> + Send + 'a {
+        if true {
+            panic!("as the test wants");
+        }
+        std::future::ready(())
+    }
+    let app = App::new().route(param).add("/plain", &["get"], plain);
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    for path in ["/param/x", "/plain", "/param/y"] {
+        assert_eq!(client.request("GET", path).await.status(), 500, "{path}");
+    }
+}

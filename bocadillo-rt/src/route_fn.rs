@@ -3,7 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
-    panic::Location,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,6 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    background::message,
     error::{Error, Result},
     request::Request,
     response::Response,
@@ -104,11 +105,21 @@ macro_rules! route_fns {
 
             #[allow(non_snake_case, reason = "the types name the values")]
             fn call(self, req: &'a mut Request, res: &'a mut Response) -> Result<Routed<M, V>> {
-                $(let $arg = req.param::<$arg>(M::PARAMS[$at])?;)*
+                $(let $arg = param::<$arg>(req, M::PARAMS[$at])?;)*
                 Ok(self(req, res, $($arg),*))
             }
         }
     };
+}
+
+/// A user's own type may panic at what the client sent.
+fn param<T: FromParam>(req: &Request, name: &str) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(|| req.param(name))).unwrap_or_else(|panic| {
+        let panic = message(&*panic);
+        Err(Error::msg(format!(
+            "path parameter `{name}` panicked: {panic}"
+        )))
+    })
 }
 
 route_fns!();
@@ -133,8 +144,12 @@ impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
     type Running = RunView<V::Running>;
 
     fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running {
-        RunView::Running {
-            view: self.0.call(req, res),
+        // It need not be an `async fn`, and may panic before there is a future.
+        match catch_unwind(AssertUnwindSafe(|| self.0.call(req, res))) {
+            Ok(view) => RunView::Running { view },
+            Err(panic) => RunView::Refused {
+                error: Some(Error::msg(format!("panicked: {}", message(&*panic)))),
+            },
         }
     }
 }
