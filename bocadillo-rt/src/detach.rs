@@ -8,6 +8,7 @@
 
 use std::{
     cell::Cell,
+    future, mem,
     pin::Pin,
     sync::{
         Arc,
@@ -21,6 +22,7 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
     app::Shared,
+    background::dropped,
     exchange::{Answer, Running},
     host::Host,
     limits::Limits,
@@ -95,11 +97,11 @@ impl Detached {
 /// Lets a view run on without its client, within the limits.
 pub(crate) fn detach(view: Running, host: Host) {
     let Ok(runtime) = Handle::try_current() else {
-        return;
+        return dropped(view);
     };
     let Some(permit) = Permit::take(host) else {
         tracing::debug!("view dropped: its client has left, and too many views are detached");
-        return;
+        return dropped(view);
     };
     runtime.spawn(run(Alone(view), permit));
 }
@@ -124,6 +126,12 @@ impl Future for Alone {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let _restore = Restore(IS_DETACHED.replace(true));
         self.0.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        dropped(mem::replace(&mut self.0, Box::pin(future::pending())));
     }
 }
 

@@ -201,7 +201,9 @@ impl Response {
 }
 
 impl Drop for Exchange<'_> {
+    /// The view was dropped.
     fn drop(&mut self) {
+        self.lost.gather();
         if let Some(on_done) = self.accept() {
             on_done.done(Delivery::Aborted { bytes: 0 });
         }

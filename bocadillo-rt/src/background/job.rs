@@ -106,7 +106,7 @@ where
     }
 
     fn into_done(self: Pin<Box<Self>>) -> OnDone {
-        self
+        OnDone::new(self)
     }
 }
 

@@ -32,7 +32,7 @@ impl Runner {
             }
         }
         let slot = mem::take(slot);
-        Box::pin(Several { slot, group })
+        OnDone::new(Box::pin(Several { slot, group }))
     }
 
     /// Starts a follow-up.
@@ -106,6 +106,7 @@ impl Runner {
                 "background task refused: too many are waiting, or the runner has ended"
             );
             self.report_gone(Gone::new(&task, State::Refused), about, None);
+            task.discard();
         }
     }
 }
@@ -170,7 +171,7 @@ pub(super) fn release(mut task: Task, delivery: Delivery) {
         about.times.sent_at = Some(now());
     }
     if info.when == When::Delivered && !delivery.is_sent() {
-        runner.skip(&task, delivery);
+        runner.skip(task, delivery);
         return;
     }
     if let Some(group) = &about.group {
@@ -185,7 +186,7 @@ pub(super) fn release(mut task: Task, delivery: Delivery) {
 
 impl Runner {
     #[cold]
-    fn skip(&self, task: &Task, delivery: Delivery) {
+    fn skip(&self, task: Task, delivery: Delivery) {
         let (name, location) = (task.info().name(), task.info().location());
         let state = if delivery == Delivery::Unknown {
             tracing::warn!(
@@ -203,7 +204,8 @@ impl Runner {
         self.ledger().leave(state);
         metrics::left();
         let shared = &task.info().shared;
-        self.report_gone(Gone::new(task, state), &shared.about, Some(shared.id));
+        self.report_gone(Gone::new(&task, state), &shared.about, Some(shared.id));
+        task.discard();
     }
 
     /// Starts what the end of others has made room for. Not within itself: a runtime that is gone
@@ -244,5 +246,6 @@ impl Runner {
         );
         let gone = Gone::new(&task, State::Cancelled);
         self.report_gone(gone, &shared.about, Some(shared.id));
+        task.discard();
     }
 }

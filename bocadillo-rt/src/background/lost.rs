@@ -1,7 +1,10 @@
 //! Tasks that a view drops together with the response that they were registered on, when it puts
 //! another one in its place: they will never run, and are accounted for all the same.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
 
 use super::slot::Gone;
 
@@ -45,6 +48,14 @@ impl Lost {
         result
     }
 
+    /// What a view that is [dropped](dropped) has lost by that.
+    pub(crate) fn gather(&mut self) {
+        if VIEW.get() == View::Lost {
+            VIEW.set(View::Whole);
+            self.add();
+        }
+    }
+
     #[cold]
     fn add(&mut self) {
         let mut all = self.take();
@@ -54,6 +65,15 @@ impl Lost {
 
     pub(super) fn take(&mut self) -> Vec<Gone> {
         self.0.take().unwrap_or_default().into()
+    }
+}
+
+/// Drops a view that may not have ended: what it loses by that is its own, and its exchange, which is
+/// dropped last, gathers it.
+pub(crate) fn dropped<T>(view: T) {
+    let dropped = Lost::default().within(|| catch_unwind(AssertUnwindSafe(|| drop(view))));
+    if let Err(panic) = dropped {
+        resume_unwind(panic);
     }
 }
 

@@ -95,5 +95,10 @@ pub use self::{
     task::{IntoTask, Outcome, Task, When},
 };
 pub(crate) use self::{
-    group::Group, info::About, lost::Lost, run::message, slot::Slot, task::Never,
+    group::Group,
+    info::About,
+    lost::{Lost, dropped},
+    run::message,
+    slot::Slot,
+    task::Never,
 };

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -47,7 +48,7 @@ impl End {
     fn of(ended: Ended) -> Self {
         let (state, error) = match ended {
             Ok(()) => (State::Completed, None),
-            Err(error) => (State::Failed, Some(describe(&error))),
+            Err(error) => failed(error),
         };
         Self {
             state,
@@ -172,8 +173,18 @@ impl Drop for Run {
     }
 }
 
-fn describe(error: &BoxError) -> String {
-    Chain(&**error).to_string()
+/// What there is to say about an error: its own code says it.
+#[cold]
+fn failed(error: BoxError) -> (State, Option<String>) {
+    let described = catch_unwind(AssertUnwindSafe(|| {
+        let text = Chain(&*error).to_string();
+        drop(error);
+        text
+    }));
+    match described {
+        Ok(text) => (State::Failed, Some(text)),
+        Err(panic) => (State::Panicked, Some(message(&*panic))),
+    }
 }
 
 /// What a panic said.

@@ -169,12 +169,13 @@ impl Slot {
         let more = rest.split_off(1.min(rest.len()));
         self.first = rest.pop();
         self.rest.get_or_insert_default().more = more;
-        for task in &skipped {
+        for task in skipped {
             tracing::debug!(
                 task = task.info().name(),
                 location = %task.info().location(),
                 "background task skipped: it is for successful views"
             );
+            task.discard();
         }
     }
 
@@ -220,7 +221,7 @@ impl LetGo {
         match self {
             Self::Nothing => {}
             Self::Replaced { old, by } => log_replaced(old, &by),
-            Self::Refused(task) => log_refused(&task),
+            Self::Refused(task) => log_refused(*task),
         }
     }
 }
@@ -238,16 +239,18 @@ fn log_replaced(
             %by_location,
             "background task replaced by a later one; use `add_background` to keep both"
         );
+        old.discard();
     }
 }
 
 #[cold]
-fn log_refused(task: &Task) {
+fn log_refused(task: Task) {
     tracing::warn!(
         task = task.info().name(),
         location = %task.info().location(),
         "background task refused: {MAX_TASKS} were registered on this response already"
     );
+    task.discard();
 }
 
 impl Drop for Slot {
@@ -265,15 +268,17 @@ impl Slot {
     fn log_lost(&mut self) {
         let mut gone = self.take_gone();
         let (first, more) = self.take_tasks();
-        for task in first.into_iter().chain(more) {
-            gone.push(Gone::new(&task, State::Replaced));
+        let tasks: Vec<_> = first.into_iter().chain(more).collect();
+        gone.extend(tasks.iter().map(|task| Gone::new(task, State::Replaced)));
+        lost::note(gone);
+        for task in tasks {
             tracing::warn!(
                 task = task.info().name(),
                 location = %task.info().location(),
                 "background task dropped together with its response, which was never sent"
             );
+            task.discard();
         }
-        lost::note(gone);
     }
 }
 

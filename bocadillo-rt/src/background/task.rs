@@ -6,6 +6,7 @@ use super::{
     blocking,
     info::Info,
     job::{self, Job},
+    message,
 };
 use crate::error::BoxError;
 
@@ -73,6 +74,15 @@ impl Task {
 
     pub(super) fn from_job(job: Pin<Box<dyn Job>>) -> Self {
         Self { job }
+    }
+
+    /// Drops a task that will not run. A panic of what it holds is its own, and stays here.
+    #[cold]
+    pub(super) fn discard(mut self) {
+        if let Err(panic) = self.job.as_mut().clear() {
+            let (panic, task) = (message(&*panic), self.info().name());
+            tracing::error!(task, panic, "background task panicked when it was dropped");
+        }
     }
 
     pub(super) fn info(&self) -> &Info {

@@ -44,14 +44,37 @@ impl Delivery {
     }
 }
 
-/// What is to be called when a response was sent or aborted: whoever has one calls it.
+/// What is to be called when a response was sent or aborted.
 ///
 /// In a box, as it is called once and its type is forgotten: what is in a box already needs no other.
 pub(crate) trait Done: Send {
     fn done(self: Pin<Box<Self>>, delivery: Delivery);
 }
 
-pub(crate) type OnDone = Pin<Box<dyn Done>>;
+/// Who drops it calls it too: nothing that waits for a response is lost.
+pub(crate) struct OnDone(Option<Pin<Box<dyn Done>>>);
+
+impl OnDone {
+    pub(crate) fn new(done: Pin<Box<dyn Done>>) -> Self {
+        Self(Some(done))
+    }
+
+    #[inline]
+    pub(crate) fn done(mut self, delivery: Delivery) {
+        if let Some(done) = self.0.take() {
+            done.done(delivery);
+        }
+    }
+}
+
+impl Drop for OnDone {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done.done(Delivery::Aborted { bytes: 0 });
+        }
+    }
+}
 
 pin_project! {
     /// A closure as such.
@@ -70,7 +93,7 @@ impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
 
 pub(super) fn call(on_done: impl FnOnce(Delivery) + Send + 'static) -> OnDone {
     let on_done = Some(on_done);
-    Box::pin(Call { on_done })
+    OnDone::new(Box::pin(Call { on_done }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
