@@ -50,9 +50,12 @@ pub(super) struct Activity {
 /// The wish that the connection's task end, and how to wake it for that.
 #[derive(Default)]
 pub(super) struct Kill {
-    /// Why. `SeqCst` with `waker`: each side writes its own before it reads the other's.
+    /// There is such a wish, or was: most connections never have one. Set after what is wished, read
+    /// before; `SeqCst` with `waker`: each side writes its own before it reads the other's.
+    is_wished: AtomicBool,
+    /// Why. `SeqCst` as `is_wished`.
     reason: AtomicU8,
-    /// The wish that it end after the responses that are under way. `SeqCst` as `reason`.
+    /// The wish that it end after the responses that are under way. `SeqCst` as `is_wished`.
     is_to_finish: AtomicBool,
     /// What the IO had accepted when it was wished.
     accepted: AtomicU64,
@@ -260,11 +263,13 @@ impl Kill {
     pub(super) fn request(&self, reason: Reason, accepted: u64) {
         self.accepted.store(accepted, SeqCst);
         self.reason.store(reason as u8, SeqCst);
+        self.is_wished.store(true, SeqCst);
         self.wake();
     }
 
     pub(super) fn request_finish(&self) {
         self.is_to_finish.store(true, SeqCst);
+        self.is_wished.store(true, SeqCst);
         self.wake();
     }
 
@@ -309,7 +314,16 @@ pub(super) enum Verdict {
 }
 
 impl Hub {
+    #[inline]
     pub(super) fn verdict(&self) -> Verdict {
+        if self.kill.is_wished.load(SeqCst) {
+            return self.judge();
+        }
+        Verdict::None
+    }
+
+    #[cold]
+    fn judge(&self) -> Verdict {
         let activity = &self.activity;
         let accepted = activity.accepted.load(Relaxed);
         let is_still = || accepted == self.kill.accepted.load(SeqCst);
