@@ -832,7 +832,7 @@ async fn a_panic_before_the_view_is_a_500() {
     }
     #[route("/param/{never}")]
     async fn param(_req: &mut Request, _res: &mut Response, never: Never) {
-        drop(never);
+        let Never = never;
     }
     fn plain<'a>(
         _req: &'a mut Request,
