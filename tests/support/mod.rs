@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
+pub mod counts;
+
 use std::{
     io,
     net::SocketAddr,
