@@ -40,12 +40,16 @@ impl Shutdown {
     /// Waits until it is to end; the guard keeps a second signal what it is. Signals are seen from this
     /// call on, and not from the first poll.
     pub(crate) fn wait(self) -> impl Future<Output = Option<Serving>> {
-        let serving = matches!(self, Self::Signal).then(Serving::new);
+        let (serving, signal) = match self {
+            Self::Signal => (Some(Serving::new()), None),
+            Self::When(signal) => (None, Some(signal)),
+        };
         async move {
-            match (self, &serving) {
-                (Self::When(signal), _) => signal.await,
-                (Self::Signal, Some(serving)) => serving.signal().await,
-                (Self::Signal, None) => {}
+            if let Some(serving) = &serving {
+                serving.signal().await;
+            }
+            if let Some(signal) = signal {
+                signal.await;
             }
             serving
         }

@@ -230,6 +230,17 @@ impl Tracking {
             token.abort();
         }
     }
+
+    #[inline(never)]
+    fn end_by_drop(&self) {
+        match self.ticket.protocol {
+            // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
+            // for any other reason, the connection is over and flushes no more.
+            Protocol::Http1 => self.ticket.complete(),
+            // The end was never handed over.
+            Protocol::Http2 => self.ticket.abort(),
+        }
+    }
 }
 
 /// The frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that hyper
@@ -251,19 +262,6 @@ impl Drop for Tracking {
     fn drop(&mut self) {
         if self.has_token {
             self.end_by_drop();
-        }
-    }
-}
-
-impl Tracking {
-    #[inline(never)]
-    fn end_by_drop(&self) {
-        match self.ticket.protocol {
-            // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
-            // for any other reason, the connection is over and flushes no more.
-            Protocol::Http1 => self.ticket.complete(),
-            // The end was never handed over.
-            Protocol::Http2 => self.ticket.abort(),
         }
     }
 }

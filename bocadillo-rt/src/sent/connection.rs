@@ -114,6 +114,7 @@ impl Connection {
         version: Version,
     ) {
         if version == Version::HTTP_2 && !body.is_end_stream() {
+            // Nobody is told, whatever the status.
             self.track_wrapped(StatusCode::OK, headers, body, version, call(|_| {}));
         }
     }

@@ -84,8 +84,8 @@ pin_project! {
 }
 
 impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
-    fn done(self: Pin<Box<Self>>, delivery: Delivery) {
-        if let Some(on_done) = { self }.as_mut().project().on_done.take() {
+    fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
+        if let Some(on_done) = self.as_mut().project().on_done.take() {
             on_done(delivery);
         }
     }
