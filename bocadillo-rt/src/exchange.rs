@@ -161,7 +161,7 @@ impl<'a> Exchange<'a> {
         let fill = |about: &mut About| {
             about.status = Some(status);
             about.route = route;
-            about.runtime = host.peer().map(|peer| peer.runtime.clone());
+            about.pool = host.peer().map(|peer| Arc::clone(&peer.pool));
         };
         Some(runner.accept(self.response.tasks_mut(), fill))
     }

@@ -2,16 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::runtime::Handle;
-
-use crate::{app::Shared, detach::Count, mount::Layered, sent::Connection};
+use crate::{app::Shared, background::Pool, detach::Count, mount::Layered, sent::Connection};
 
 /// A connection of our own server, and the app that it serves.
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) addr: Option<SocketAddr>,
-    /// Where it is served.
-    pub(crate) runtime: Handle,
+    /// Of the runtime that serves it.
+    pub(crate) pool: Arc<Pool>,
     /// Its views that run on without it.
     pub(crate) detached: Count,
     pub(crate) shared: Arc<Shared>,

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::{
     app::Built,
-    background::Runner,
+    background::{Pool, Runner},
     body::Body,
     detach::{Count, Detached},
     error::{BoxError, Result},
@@ -158,7 +158,7 @@ pub(crate) async fn serve_app(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Built { shared, layered } = built;
-    let runtime = Handle::current();
+    let pool = Arc::new(Pool::new(Handle::current()));
     let server = Server {
         limits,
         runner: &shared.runner,
@@ -169,7 +169,7 @@ pub(crate) async fn serve_app(
         AppService(Arc::new(Peer {
             connection,
             addr,
-            runtime: runtime.clone(),
+            pool: Arc::clone(&pool),
             detached: Count::default(),
             shared: Arc::clone(&shared),
             layered: layered.clone().map(Layered),

@@ -1,10 +1,18 @@
 //! Where tasks run.
 
-use std::{fmt, sync::OnceLock, thread};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::run::Run;
+use super::{
+    job::Job,
+    worker::{Pool, Work, Worker},
+};
 
 #[derive(Debug)]
 pub(super) enum Home {
@@ -52,28 +60,27 @@ impl Home {
         }
     }
 
-    /// Runs a task. If there is no runtime at all it is dropped, and accounts for that itself.
+    /// Runs a task; `known` are the workers of the runtime that serves the request, where that is
+    /// known. If there is no runtime at all it is dropped, which accounts for it.
     #[inline]
-    pub(super) fn spawn(&self, run: Run, known: Option<Handle>) {
-        match self {
-            Self::Dedicated(dedicated) => {
-                if let Some(runtime) = dedicated.runtime() {
-                    runtime.spawn(run);
-                    return;
-                }
-                spawn_here(run, known, None);
-            }
-            Self::Current { fallback } => spawn_here(run, known, fallback.get()),
+    pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+        let (pool, fallback) = match self {
+            Self::Dedicated(dedicated) => (dedicated.pool().or(known), None),
+            Self::Current { fallback } => (known, fallback.get()),
+        };
+        match pool {
+            Some(pool) => pool.run(job),
+            None => run_here(job, fallback),
         }
     }
 }
 
-#[inline(always)]
-fn spawn_here(run: Run, known: Option<Handle>, fallback: Option<&Handle>) {
-    if let Some(runtime) = known.or_else(|| Handle::try_current().ok()) {
-        runtime.spawn(run);
-    } else if let Some(runtime) = fallback {
-        runtime.spawn(run);
+/// Runs a task on the current runtime, of whose workers nobody knows.
+fn run_here(job: Pin<Box<dyn Job>>, fallback: Option<&Handle>) {
+    let worker = Worker::new(Work { job, pool: None });
+    let current = Handle::try_current().ok();
+    if let Some(runtime) = current.as_ref().or(fallback) {
+        runtime.spawn(worker);
     }
 }
 
@@ -81,32 +88,35 @@ fn spawn_here(run: Run, known: Option<Handle>, fallback: Option<&Handle>) {
 pub(super) struct Dedicated {
     threads: usize,
     /// `None` if the system has no threads for it.
-    runtime: OnceLock<Option<Runtime>>,
+    runtime: OnceLock<Option<(Runtime, Arc<Pool>)>>,
 }
 
 impl Dedicated {
-    fn runtime(&self) -> Option<&Runtime> {
-        self.runtime.get_or_init(|| start(self.threads)).as_ref()
+    fn pool(&self) -> Option<Arc<Pool>> {
+        let started = self.runtime.get_or_init(|| start(self.threads));
+        started.as_ref().map(|(_, pool)| Arc::clone(pool))
     }
 }
 
-fn start(threads: usize) -> Option<Runtime> {
-    let runtime = Builder::new_multi_thread()
+fn start(threads: usize) -> Option<(Runtime, Arc<Pool>)> {
+    let started = Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("bocadillo-task")
         .enable_all()
         .build();
-    runtime
+    let runtime = started
         .inspect_err(|error| {
             tracing::error!(%error, "no runtime for background tasks; they run with the requests");
         })
-        .ok()
+        .ok()?;
+    let pool = Arc::new(Pool::new(runtime.handle().clone()));
+    Some((runtime, pool))
 }
 
 impl Drop for Dedicated {
     /// A runtime that is dropped within async code panics; this does not wait for anything.
     fn drop(&mut self) {
-        if let Some(Some(runtime)) = self.runtime.take() {
+        if let Some(Some((runtime, _))) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

@@ -11,9 +11,8 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::runtime::Handle;
 
-use super::{Group, Runner, When, origin::Origin};
+use super::{Group, Runner, When, origin::Origin, worker::Pool};
 use crate::sent::Delivery;
 
 /// What is known of a task, filled in on its way from its registration to its end.
@@ -55,8 +54,8 @@ pub(crate) struct About {
     pub(crate) status: Option<StatusCode>,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) group: Option<Arc<Group>>,
-    /// Where it is known, to ask for it costs more than the rest of a start.
-    pub(crate) runtime: Option<Handle>,
+    /// Of the runtime that serves the request, where that is known. Taken when the task starts.
+    pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) delivery: Option<Delivery>,
     pub(crate) times: Times,
 }

@@ -7,7 +7,6 @@ use super::{
     info::now,
     ledger::{Begin, Entry, Ledger},
     metrics,
-    run::Run,
     runner::next_id,
     slot::Gone,
 };
@@ -230,8 +229,8 @@ impl Runner {
         let info = task.info_mut();
         info.key = key;
         info.origin.open(&info.shared.name, info.shared.id);
-        let runtime = info.shared.about.runtime.take();
-        self.spawn(Run::new(task), runtime);
+        let pool = info.shared.about.pool.take();
+        self.run(task.job, pool);
     }
 
     /// It was ready, and there was no room for it until the end.

@@ -81,6 +81,7 @@ mod run;
 mod runner;
 mod slot;
 mod task;
+mod worker;
 mod wrap;
 
 pub use self::{
@@ -101,4 +102,5 @@ pub(crate) use self::{
     run::message,
     slot::Slot,
     task::Never,
+    worker::Pool,
 };

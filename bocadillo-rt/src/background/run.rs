@@ -11,19 +11,12 @@ use std::{
 use tokio::time::sleep_until;
 
 use super::{
-    Runner, State, Task,
+    Runner, State,
     info::{Info, Timer, now},
     job::Job,
     task::Ended,
 };
 use crate::error::{BoxError, Chain};
-
-/// What the runtime polls: the task's future within its context, its span and its limits. No panic
-/// gets out, and however it ends or is dropped, it is accounted for.
-pub(super) struct Run {
-    /// Until it is accounted for.
-    job: Option<Pin<Box<dyn Job>>>,
-}
 
 /// How a task ended, and what there is to say about it.
 pub(super) struct End {
@@ -36,7 +29,7 @@ pub(super) struct End {
 
 impl End {
     /// The future had no part in it.
-    fn new(state: State, error: String) -> Self {
+    pub(super) fn new(state: State, error: String) -> Self {
         Self {
             state,
             error: Some(error),
@@ -59,28 +52,19 @@ impl End {
     }
 }
 
-impl Run {
-    pub(super) fn new(task: Task) -> Self {
-        let job = Some(task.job);
-        Self { job }
-    }
-
-    /// Accounts for a task that was started, in exactly one way. What it holds is given back by then.
-    fn end(&mut self, mut end: End) {
-        let Some(mut job) = self.job.take() else {
-            return;
-        };
-        if !end.is_of_future {
-            if let Err(panic) = job.as_mut().clear() {
-                end.state = State::Panicked;
-                end.error = Some(message(&*panic));
-            }
+/// Accounts for a task that was started, in exactly one way. What it holds is given back by then.
+pub(super) fn end(mut job: Pin<Box<dyn Job>>, mut end: End) {
+    if !end.is_of_future {
+        if let Err(panic) = job.as_mut().clear() {
+            end.state = State::Panicked;
+            end.error = Some(message(&*panic));
         }
-        Runner::ended(job.info(), end);
     }
+    Runner::ended(job.info(), end);
 }
 
-fn poll_end(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End> {
+/// Polls a task within its context, its span and its limits. No panic gets out.
+pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End> {
     let info = job.as_mut().info_mut();
     let runner = info.shared.runner.as_ref();
     if runner.is_some_and(|runner| runner.ledger().is_aborting()) {
@@ -147,30 +131,6 @@ fn wait(info: &mut Info, cx: &mut Context<'_>) -> Poll<End> {
     ready!(timer.as_mut().poll(cx));
     let error = format!("it ran for longer than {timeout:?}");
     Poll::Ready(End::new(State::TimedOut, error))
-}
-
-impl Future for Run {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        let Some(job) = &mut this.job else {
-            return Poll::Ready(());
-        };
-        let end = ready!(poll_end(job.as_mut(), cx));
-        this.end(end);
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Run {
-    /// Without an end of its own, its runtime has dropped it.
-    fn drop(&mut self) {
-        if self.job.is_some() {
-            let error = "its runtime was shut down".to_owned();
-            self.end(End::new(State::Cancelled, error));
-        }
-    }
 }
 
 /// What there is to say about an error: its own code says it.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
@@ -20,10 +21,12 @@ use super::{
     config::{Config, Wrapped},
     home::Home,
     info::{Info, now},
+    job::Job,
     ledger::Ledger,
     metrics,
-    run::{End, Run},
+    run::End,
     slot::Gone,
+    worker::Pool,
 };
 
 /// Runs background tasks: isolated from requests, limited, counted.
@@ -239,8 +242,8 @@ impl Runner {
         self.inner.config.overflow == Overflow::Refuse
     }
 
-    pub(super) fn spawn(&self, run: Run, known: Option<Handle>) {
-        self.inner.home.spawn(run, known);
+    pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+        self.inner.home.run(job, known);
     }
 
     pub(super) fn blocking(&self) -> &Blocking {
