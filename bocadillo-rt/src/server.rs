@@ -158,7 +158,7 @@ pub(crate) async fn serve_app(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Built { shared, layered } = built;
-    let pool = Arc::new(Pool::new(Handle::current()));
+    let pool = Arc::new(Pool::here(Handle::current()));
     let server = Server {
         limits,
         runner: &shared.runner,

@@ -109,7 +109,7 @@ fn start(threads: usize) -> Option<(Runtime, Arc<Pool>)> {
             tracing::error!(%error, "no runtime for background tasks; they run with the requests");
         })
         .ok()?;
-    let pool = Arc::new(Pool::new(runtime.handle().clone()));
+    let pool = Arc::new(Pool::apart(runtime.handle().clone()));
     Some((runtime, pool))
 }
 

@@ -80,6 +80,11 @@ impl Info {
         self.origin = Origin::capture();
     }
 
+    /// Gives back what it holds.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.shared.name
     }

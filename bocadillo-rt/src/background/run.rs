@@ -53,7 +53,7 @@ impl End {
 }
 
 /// Accounts for a task that was started, in exactly one way. What it holds is given back by then.
-pub(super) fn end(mut job: Pin<Box<dyn Job>>, mut end: End) {
+pub(super) fn end(mut job: Pin<&mut dyn Job>, mut end: End) {
     if !end.is_of_future {
         if let Err(panic) = job.as_mut().clear() {
             end.state = State::Panicked;

@@ -11,7 +11,7 @@
 //! back to the giver: the worker closes it under its lock when it ends.
 
 use std::{
-    fmt, mem,
+    mem,
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
@@ -29,7 +29,12 @@ use crate::sync::{Mutex, MutexGuard};
 /// So many wait: what a burst leaves behind is given back, but for this.
 const MAX_IDLE: usize = 64;
 
+/// So many bytes of a task that has ended may wait with its worker: allocators keep less than about that
+/// for each thread.
+const MAX_SPENT: usize = 1024;
+
 /// A background task that is to run, and where its worker goes when it has ended.
+#[derive(Debug)]
 pub(super) struct Work {
     pub(super) job: Pin<Box<dyn Job>>,
     pub(super) pool: Option<Arc<Pool>>,
@@ -44,26 +49,31 @@ impl Work {
     }
 }
 
-impl fmt::Debug for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work")
-            .field("task", self.job.info())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The idle workers of one runtime.
 #[derive(Debug)]
 pub(crate) struct Pool {
     runtime: Handle,
-    idle: Mutex<Vec<Arc<Inbox<Work>>>>,
+    idle: Mutex<Vec<Idle>>,
+    /// Others than its own threads give it tasks.
+    is_apart: bool,
 }
 
 impl Pool {
-    pub(crate) fn new(runtime: Handle) -> Self {
+    /// That of the runtime that serves requests.
+    pub(crate) fn here(runtime: Handle) -> Self {
+        Self::new(runtime, false)
+    }
+
+    /// That of a runtime of its own.
+    pub(super) fn apart(runtime: Handle) -> Self {
+        Self::new(runtime, true)
+    }
+
+    fn new(runtime: Handle, is_apart: bool) -> Self {
         Self {
             runtime,
             idle: Mutex::default(),
+            is_apart,
         }
     }
 
@@ -75,7 +85,10 @@ impl Pool {
             pool: Some(self),
         };
         let left = match idle {
-            Some(inbox) => inbox.give(work),
+            Some(Idle { inbox, spent }) => {
+                drop(spent);
+                inbox.give(work)
+            }
             None => Err(work),
         };
         // An idle worker that is not there has gone with its runtime: what is spawned there then is
@@ -85,17 +98,26 @@ impl Pool {
         }
     }
 
-    /// Keeps an idle worker, if there are not enough.
-    fn keep(&self, inbox: &Arc<Inbox<Work>>) -> bool {
-        let mut idle = self.idle();
-        let has_room = idle.len() < MAX_IDLE;
-        if has_room {
-            idle.push(Arc::clone(inbox));
+    /// What is left of a task that has ended, if it is to be kept.
+    fn spent(&self, mut job: Pin<Box<dyn Job>>) -> Option<Pin<Box<dyn Job>>> {
+        if !self.is_apart || size_of_val(&*job) > MAX_SPENT {
+            return None;
         }
-        has_room
+        job.as_mut().info_mut().clear();
+        Some(job)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Arc<Inbox<Work>>>> {
+    /// Keeps an idle worker, if there are not enough.
+    fn keep(&self, idle: Idle) -> Result<(), Idle> {
+        let mut all = self.idle();
+        if all.len() >= MAX_IDLE {
+            return Err(idle);
+        }
+        all.push(idle);
+        Ok(())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,10 +125,18 @@ impl Pool {
 impl Drop for Pool {
     /// Its workers wait for nothing any more.
     fn drop(&mut self) {
-        for inbox in mem::take(&mut *self.idle()) {
-            inbox.end();
+        for idle in mem::take(&mut *self.idle()) {
+            idle.inbox.end();
         }
     }
+}
+
+/// A worker that has nothing to do.
+#[derive(Debug)]
+struct Idle {
+    inbox: Arc<Inbox<Work>>,
+    /// The memory of its last task, which held nothing any more: whoever gives it the next one drops that.
+    spent: Option<Pin<Box<dyn Job>>>,
 }
 
 /// Where an idle worker is given its next task.
@@ -182,13 +212,14 @@ impl Worker {
     }
 
     /// Waits for another task, if there is somebody who may give it one.
-    fn wait(&mut self, pool: &Pool, cx: &mut Context<'_>) -> Poll<()> {
+    fn wait(&mut self, pool: &Pool, job: Pin<Box<dyn Job>>, cx: &mut Context<'_>) -> Poll<()> {
         let new = || Arc::new(Inbox::new(cx.waker().clone()));
-        let inbox = self.inbox.get_or_insert_with(new);
-        if pool.keep(inbox) {
-            return Poll::Pending;
+        let inbox = Arc::clone(self.inbox.get_or_insert_with(new));
+        let spent = pool.spent(job);
+        match pool.keep(Idle { inbox, spent }) {
+            Ok(()) => Poll::Pending,
+            Err(_) => Poll::Ready(()),
         }
-        Poll::Ready(())
     }
 }
 
@@ -209,12 +240,12 @@ impl Future for Worker {
             return Poll::Ready(());
         };
         let end = ready!(run::poll(work.job.as_mut(), cx));
-        let Some(Work { job, pool }) = this.work.take() else {
+        let Some(Work { mut job, pool }) = this.work.take() else {
             return Poll::Ready(());
         };
-        run::end(job, end);
+        run::end(job.as_mut(), end);
         match pool {
-            Some(pool) => this.wait(&pool, cx),
+            Some(pool) => this.wait(&pool, job, cx),
             None => Poll::Ready(()),
         }
     }
@@ -227,9 +258,9 @@ impl Drop for Worker {
         if let Some(Next::Given(work)) = given {
             self.work = Some(work);
         }
-        if let Some(Work { job, .. }) = self.work.take() {
+        if let Some(Work { mut job, .. }) = self.work.take() {
             let error = "its runtime was shut down".to_owned();
-            run::end(job, End::new(State::Cancelled, error));
+            run::end(job.as_mut(), End::new(State::Cancelled, error));
         }
     }
 }
