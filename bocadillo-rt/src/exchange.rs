@@ -245,10 +245,11 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         busy: Option<Busy>,
     ) -> Running {
         // Unlike `Box::new`, this writes no more than there is to be written.
-        let mut place = Box::into_pin(Box::<Place<_>>::default());
+        let mut place = Box::<Place<_>>::default();
         let view = self.0();
         let mut request = Request::new(head, body, params, host);
-        place.as_mut().project().future.set(Some(async move {
+        // Nothing was there that had to be dropped.
+        mem::forget(place.future.replace(async move {
             let mut response = Response::new();
             let mut exchange = Exchange::new(&mut request, &mut response, route, busy);
             let view = view.run(exchange.request, exchange.response);
@@ -265,7 +266,7 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             }
             Ok(http::Response::from_parts(head, body))
         }));
-        place
+        Box::into_pin(place)
     }
 }
 
