@@ -1,6 +1,14 @@
 //! The server: accepts connections, and lets hyper speak HTTP on each.
 
-use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -8,7 +16,11 @@ use hyper_util::{
     rt::TokioIo,
     server::conn::auto::{Builder, UpgradeableConnection},
 };
-use tokio::{runtime::Handle, sync::Semaphore};
+use pin_project_lite::pin_project;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -26,7 +38,7 @@ use crate::{
     mount::Layered,
     request::Source,
     respond::Respond,
-    sent::{Connection, SentBody, Streams, TrackedIo, Watch},
+    sent::{Connection, Driven, SentBody, Streams, TrackedIo, Watch},
     shutdown::{Ending, Shutdown},
 };
 
@@ -288,16 +300,44 @@ async fn accept_all<L, S, B>(
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let finish = UpgradeableConnection::graceful_shutdown;
         let driven = connection.drive_until(served.into_owned(), finish);
-        // As long as there are connections, whatever becomes of this loop.
-        let watch = watch.clone();
-        tokio::spawn(async move {
-            match driven.await {
-                Some(Ok(())) => {}
-                Some(Err(error)) => tracing::debug!(error, client = ?addr, "connection lost"),
-                None => tracing::debug!(client = ?addr, "connection closed: no progress"),
-            }
-            drop((permit, watch));
+        tokio::spawn(Serving {
+            driven,
+            addr,
+            _permit: permit,
+            _watch: watch.clone(),
         });
+    }
+}
+
+pin_project! {
+    /// A connection that is served. Not an `async` block, which costs more on each of its polls.
+    struct Serving<F> {
+        #[pin]
+        driven: Driven<F>,
+        addr: Option<SocketAddr>,
+        _permit: OwnedSemaphorePermit,
+        // As long as there are connections, whatever becomes of the loop that accepts them.
+        _watch: Watch,
+    }
+}
+
+impl<F: Future<Output = Result<(), BoxError>>> Future for Serving<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let end = ready!(this.driven.poll(cx));
+        log_end(end, *this.addr);
+        Poll::Ready(())
+    }
+}
+
+#[cold]
+fn log_end(end: Option<Result<(), BoxError>>, addr: Option<SocketAddr>) {
+    match end {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(error, client = ?addr, "connection lost"),
+        None => tracing::debug!(client = ?addr, "connection closed: no progress"),
     }
 }
 
