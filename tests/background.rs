@@ -19,7 +19,10 @@ use bocadillo::{
     view,
 };
 use support::{Http1, http2, http2_request, soon, start};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -214,6 +217,38 @@ async fn added_tasks_start_in_order_and_run_together() {
     by_id.sort_by_key(|report| report.id);
     assert_eq!(by_id[0].name, "waits");
     assert_eq!(reports[0].name, "sends");
+}
+
+/// With threads enough they begin together; on one thread the order shows.
+#[test]
+fn on_one_thread_added_tasks_begin_in_order() {
+    async fn view(req: &mut Request, res: &mut Response) {
+        for number in 0..5 {
+            let log = log(req);
+            res.add_background(async move { note(&log, number.to_string()) });
+        }
+    }
+
+    for runner in [Runner::current(), Runner::dedicated(1)] {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let log = Log::default();
+        let app = App::new().add("/", &["get"], view).state(Arc::clone(&log));
+        runtime.block_on(async {
+            let (addr, _) = start(app.background(runner.clone())).await;
+            let mut http = Http1::connect(addr).await;
+            // What runs the first tasks is made for them, what runs the next ones is there.
+            for requests in 1..=3 {
+                http.request("GET", "/").await;
+                until(|| runner.stats().completed == 5 * requests).await;
+            }
+        });
+        let expected = ["0", "1", "2", "3", "4"].repeat(3);
+        assert_eq!(*log.lock().expect("no panic"), expected);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Where tasks run.
 
 use std::{
-    fmt,
+    fmt, future,
     pin::Pin,
     sync::{Arc, OnceLock},
     thread,
@@ -71,6 +71,16 @@ impl Home {
         match pool {
             Some(pool) => pool.run(job),
             None => run_here(job, fallback),
+        }
+    }
+
+    /// To be called when several tasks were run that are to start in that order.
+    ///
+    /// A thread of tokio's first runs what was woken last, from a slot that no other thread takes from.
+    /// What does nothing takes the place of the last task there, which thus is behind the others.
+    pub(super) fn keep_order(&self) {
+        if let (Self::Current { .. }, Ok(runtime)) = (self, Handle::try_current()) {
+            runtime.spawn(future::ready(()));
         }
     }
 }

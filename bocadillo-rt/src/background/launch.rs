@@ -114,8 +114,14 @@ impl Done for Several {
     /// Starts all, in the order of their registration.
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
         let (first, more) = self.slot.take_tasks();
+        let runner = first
+            .as_ref()
+            .and_then(|task| task.info().shared.runner.clone());
         for task in first.into_iter().chain(more) {
             release(task, delivery);
+        }
+        if let Some(runner) = runner {
+            runner.keep_order();
         }
         if let Some(group) = self.group.take() {
             group.released();

@@ -246,6 +246,10 @@ impl Runner {
         self.inner.home.run(job, known);
     }
 
+    pub(super) fn keep_order(&self) {
+        self.inner.home.keep_order();
+    }
+
     pub(super) fn blocking(&self) -> &Blocking {
         &self.inner.blocking
     }
