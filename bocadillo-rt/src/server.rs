@@ -26,7 +26,7 @@ use tower_service::Service;
 
 use crate::{
     app::Built,
-    background::{Pool, Runner},
+    background::Runner,
     body::Body,
     detach::{Count, Detached},
     error::{BoxError, Result},
@@ -170,7 +170,7 @@ pub(crate) async fn serve_app(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Built { shared, layered } = built;
-    let pool = Arc::new(Pool::here(Handle::current()));
+    let pool = shared.runner.pool_of(Handle::current());
     let server = Server {
         limits,
         runner: &shared.runner,

@@ -11,15 +11,15 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
     job::Job,
-    worker::{Pool, Work, Worker},
+    worker::{Pool, Worker},
 };
 
 #[derive(Debug)]
 pub(super) enum Home {
     /// The runtime that serves the requests.
     Current {
-        /// The one that is used where there is no current one.
-        fallback: OnceLock<Handle>,
+        /// The workers of the first that served, also for tasks that are released outside of any.
+        adopted: OnceLock<Arc<Pool>>,
     },
     /// One of their own.
     Dedicated(Dedicated),
@@ -28,7 +28,7 @@ pub(super) enum Home {
 impl Home {
     pub(super) fn current() -> Self {
         Self::Current {
-            fallback: OnceLock::new(),
+            adopted: OnceLock::new(),
         }
     }
 
@@ -53,24 +53,35 @@ impl Home {
         }
     }
 
-    /// Remembers the current runtime, for tasks that are released outside of any.
+    /// Remembers the current runtime, for tasks of which nothing else is known.
     pub(super) fn adopt_current(&self) {
-        if let (Self::Current { fallback }, Ok(handle)) = (self, Handle::try_current()) {
-            let _ = fallback.set(handle);
+        if let Ok(runtime) = Handle::try_current() {
+            self.pool_of(runtime);
         }
+    }
+
+    /// The workers of a runtime that serves requests. The first such is remembered.
+    pub(super) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
+        if let Self::Current { adopted } = self {
+            let pool = adopted.get_or_init(|| Arc::new(Pool::here(runtime.clone())));
+            if pool.is_of(&runtime) {
+                return Arc::clone(pool);
+            }
+        }
+        Arc::new(Pool::here(runtime))
     }
 
     /// Runs a task; `known` are the workers of the runtime that serves the request, where that is
     /// known. If there is no runtime at all it is dropped, which accounts for it.
     #[inline]
     pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
-        let (pool, fallback) = match self {
+        let (pool, adopted) = match self {
             Self::Dedicated(dedicated) => (dedicated.pool().or(known), None),
-            Self::Current { fallback } => (known, fallback.get()),
+            Self::Current { adopted } => (known, adopted.get()),
         };
         match pool {
             Some(pool) => pool.run(job),
-            None => run_here(job, fallback),
+            None => run_here(job, adopted),
         }
     }
 
@@ -85,12 +96,16 @@ impl Home {
     }
 }
 
-/// Runs a task on the current runtime, of whose workers nobody knows.
-fn run_here(job: Pin<Box<dyn Job>>, fallback: Option<&Handle>) {
-    let worker = Worker::new(Work { job, pool: None });
+/// Runs a task on the current runtime; without one on the one that was adopted.
+fn run_here(job: Pin<Box<dyn Job>>, adopted: Option<&Arc<Pool>>) {
     let current = Handle::try_current().ok();
-    if let Some(runtime) = current.as_ref().or(fallback) {
-        runtime.spawn(worker);
+    let is_here = |pool: &&Arc<Pool>| current.as_ref().is_none_or(|it| pool.is_of(it));
+    if let Some(pool) = adopted.filter(is_here) {
+        Arc::clone(pool).run(job);
+    } else if let Some(runtime) = current {
+        runtime.spawn(Worker::new(job));
+    } else {
+        drop(Worker::new(job));
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) struct About {
     pub(crate) status: Option<StatusCode>,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) group: Option<Arc<Group>>,
-    /// Of the runtime that serves the request, where that is known. Taken when the task starts.
+    /// Of the runtime that serves the request, where that is known; of the one that runs the task, when
+    /// it does.
     pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) delivery: Option<Delivery>,
     pub(crate) times: Times,

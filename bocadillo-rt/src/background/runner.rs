@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
@@ -222,9 +222,14 @@ impl Runner {
         &self.inner.config
     }
 
-    /// Remembers the current runtime, for tasks that are released outside of any.
+    /// Remembers the current runtime, for tasks of which nothing else is known.
     pub(crate) fn adopt_current(&self) {
         self.inner.home.adopt_current();
+    }
+
+    /// What runs tasks on a runtime that serves requests.
+    pub(crate) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
+        self.inner.home.pool_of(runtime)
     }
 
     pub(crate) fn configured_drain_timeout(&self) -> Duration {

@@ -33,21 +33,8 @@ const MAX_IDLE: usize = 64;
 /// for each thread.
 const MAX_SPENT: usize = 1024;
 
-/// A background task that is to run, and where its worker goes when it has ended.
-#[derive(Debug)]
-pub(super) struct Work {
-    pub(super) job: Pin<Box<dyn Job>>,
-    pub(super) pool: Option<Arc<Pool>>,
-}
-
-impl Work {
-    /// Runs it on a worker of its own.
-    fn spawn(self) {
-        if let Some(runtime) = self.pool.as_ref().map(|pool| pool.runtime.clone()) {
-            runtime.spawn(Worker::new(self));
-        }
-    }
-}
+/// What a worker runs. It knows the pool to which its worker goes when it has ended, if there is one.
+type Work = Pin<Box<dyn Job>>;
 
 /// The idle workers of one runtime.
 #[derive(Debug)]
@@ -77,29 +64,30 @@ impl Pool {
         }
     }
 
+    pub(super) fn is_of(&self, runtime: &Handle) -> bool {
+        self.runtime.id() == runtime.id()
+    }
+
     /// Runs a task, on a worker that is idle if there is one.
-    pub(super) fn run(self: Arc<Self>, job: Pin<Box<dyn Job>>) {
+    pub(super) fn run(self: Arc<Self>, mut job: Work) {
         let idle = self.idle().pop();
-        let work = Work {
-            job,
-            pool: Some(self),
-        };
+        job.as_mut().info_mut().shared.about.pool = Some(self);
         let left = match idle {
             Some(Idle { inbox, spent }) => {
                 drop(spent);
-                inbox.give(work)
+                inbox.give(job)
             }
-            None => Err(work),
+            None => Err(job),
         };
         // An idle worker that is not there has gone with its runtime: what is spawned there then is
         // dropped, which accounts for it.
-        if let Err(work) = left {
-            work.spawn();
+        if let Err(job) = left {
+            spawn(job);
         }
     }
 
     /// What is left of a task that has ended, if it is to be kept.
-    fn spent(&self, mut job: Pin<Box<dyn Job>>) -> Option<Pin<Box<dyn Job>>> {
+    fn spent(&self, mut job: Work) -> Option<Work> {
         if !self.is_apart || size_of_val(&*job) > MAX_SPENT {
             return None;
         }
@@ -131,12 +119,20 @@ impl Drop for Pool {
     }
 }
 
+/// Runs a task on a new worker of its pool.
+fn spawn(job: Work) {
+    let pool = job.info().shared.about.pool.as_ref();
+    if let Some(runtime) = pool.map(|pool| pool.runtime.clone()) {
+        runtime.spawn(Worker::new(job));
+    }
+}
+
 /// A worker that has nothing to do.
 #[derive(Debug)]
 struct Idle {
     inbox: Arc<Inbox<Work>>,
     /// The memory of its last task, which held nothing any more: whoever gives it the next one drops that.
-    spent: Option<Pin<Box<dyn Job>>>,
+    spent: Option<Work>,
 }
 
 /// Where an idle worker is given its next task.
@@ -198,24 +194,27 @@ impl<T> Inbox<T> {
 
 /// A tokio task of a pool. However a background task of its ends or is dropped, it is accounted for.
 pub(super) struct Worker {
-    work: Option<Work>,
+    job: Option<Work>,
     /// From the first time that it is idle.
     inbox: Option<Arc<Inbox<Work>>>,
 }
 
 impl Worker {
-    pub(super) fn new(work: Work) -> Self {
+    pub(super) fn new(job: Work) -> Self {
         Self {
-            work: Some(work),
+            job: Some(job),
             inbox: None,
         }
     }
 
     /// Waits for another task, if there is somebody who may give it one.
-    fn wait(&mut self, pool: &Pool, job: Pin<Box<dyn Job>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn wait(&mut self, mut spent: Work, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pool) = spent.as_mut().info_mut().shared.about.pool.take() else {
+            return Poll::Ready(());
+        };
         let new = || Arc::new(Inbox::new(cx.waker().clone()));
         let inbox = Arc::clone(self.inbox.get_or_insert_with(new));
-        let spent = pool.spent(job);
+        let spent = pool.spent(spent);
         match pool.keep(Idle { inbox, spent }) {
             Ok(()) => Poll::Pending,
             Err(_) => Poll::Ready(()),
@@ -228,26 +227,23 @@ impl Future for Worker {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.work.is_none() {
+        if this.job.is_none() {
             match this.inbox.as_ref().map(|inbox| inbox.take()) {
-                Some(Next::Given(work)) => this.work = Some(work),
+                Some(Next::Given(job)) => this.job = Some(job),
                 // Somebody wakes whom a task before has left a waker.
                 Some(Next::Nothing) => return Poll::Pending,
                 Some(Next::Closed) | None => return Poll::Ready(()),
             }
         }
-        let Some(work) = &mut this.work else {
+        let Some(job) = &mut this.job else {
             return Poll::Ready(());
         };
-        let end = ready!(run::poll(work.job.as_mut(), cx));
-        let Some(Work { mut job, pool }) = this.work.take() else {
+        let end = ready!(run::poll(job.as_mut(), cx));
+        let Some(mut job) = this.job.take() else {
             return Poll::Ready(());
         };
         run::end(job.as_mut(), end);
-        match pool {
-            Some(pool) => this.wait(&pool, job, cx),
-            None => Poll::Ready(()),
-        }
+        this.wait(job, cx)
     }
 }
 
@@ -255,10 +251,10 @@ impl Drop for Worker {
     /// A task that has no end of its own by then was dropped by its runtime.
     fn drop(&mut self) {
         let given = self.inbox.take().map(|inbox| inbox.close());
-        if let Some(Next::Given(work)) = given {
-            self.work = Some(work);
+        if let Some(Next::Given(job)) = given {
+            self.job = Some(job);
         }
-        if let Some(Work { mut job, .. }) = self.work.take() {
+        if let Some(mut job) = self.job.take() {
             let error = "its runtime was shut down".to_owned();
             run::end(job.as_mut(), End::new(State::Cancelled, error));
         }
