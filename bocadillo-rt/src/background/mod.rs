@@ -9,7 +9,7 @@
 //!    view changes nothing about it: there is a response then too.
 //! 3. **Started**: the response was [sent or aborted](crate::sent). All tasks of a response are
 //!    started in the order of their registration and run concurrently, each with a fate of its
-//!    own. If the client left before there was a response, they start when the view has ended.
+//!    own: on one thread they begin in that order, on several as soon as a thread is free. If the client left before there was a response, they start when the view has ended.
 //! 4. **Ended**, in exactly one [`State`]. A task that fails or panics is logged with its name and
 //!    the place where it was registered; nothing else notices.
 //!
@@ -21,6 +21,10 @@
 //! computes, keeps no request waiting. [`Runner::current`] puts them on the runtime of the requests,
 //! where they start sooner and must not block, as in the original. A function that blocks is best
 //! a [`Task::blocking`], wherever it is. A poll that takes too long is logged with the task's name.
+//!
+//! Each has a tokio task to itself while it runs, which then runs the next one: to make a tokio task costs
+//! more than all else that is done for a short background task. So `tokio::task::id()` does not tell
+//! background tasks apart; [`Context::id`] does.
 //!
 //! # Limits
 //!
