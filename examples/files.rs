@@ -5,6 +5,7 @@
 //! ```text
 //! curl -i http://127.0.0.1:8000/readme -r 0-20                   # 206, log: the readme went out
 //! curl -i http://127.0.0.1:8000/examples/files.rs                # 200
+//! curl -i http://127.0.0.1:8000/examples/todo                    # 307
 //! curl -i http://127.0.0.1:8000/upload -F file=@Cargo.toml       # 201, log: scanned Cargo.toml
 //! ```
 
@@ -41,6 +42,8 @@ async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> 
 #[bocadillo::main]
 async fn main() -> bocadillo::Result<()> {
     let folder = ServeDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"));
+    // Or the redirect to the folder's own address would go astray.
+    let folder = folder.redirect_path_prefix("/examples");
     App::new()
         .route(readme)
         .route(upload)

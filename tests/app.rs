@@ -21,7 +21,7 @@ use support::{Http1, http2, http2_request, soon, start};
 use tokio::sync::{mpsc, oneshot};
 use tower_http::{
     compression::CompressionLayer, cors::CorsLayer, limit::RequestBodyLimitLayer,
-    timeout::TimeoutLayer, trace::TraceLayer,
+    services::ServeDir, timeout::TimeoutLayer, trace::TraceLayer,
 };
 
 async fn hello(_req: &mut Request, res: &mut Response) {
@@ -222,6 +222,17 @@ impl Reports {
         })
         .await
     }
+}
+
+#[tokio::test]
+async fn a_mounted_folder_redirects_beneath_its_prefix() {
+    let folder = ServeDir::new(env!("CARGO_MANIFEST_DIR")).redirect_path_prefix("/files");
+    let client = Client::new(App::new().mount("/files", folder));
+    let response = client.get("/files/tests").await;
+    assert_eq!(response.status(), 307);
+    assert_eq!(response.headers()["location"], "/files/tests/");
+    let response = client.get("/files/tests/app.rs").await;
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]

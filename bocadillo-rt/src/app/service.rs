@@ -20,7 +20,8 @@ use crate::{
 impl App {
     /// Adds a tower service for every path that is `prefix` or begins with `prefix/`, for all methods.
     ///
-    /// The service sees the path without the prefix. It registers tasks on the
+    /// The service sees the path without the prefix; one that redirects beneath it has to be told what it
+    /// is, as tower-http's `ServeDir` by `redirect_path_prefix`. It registers tasks on the
     /// [`Background`](crate::background::Background) in the extensions of its requests; another app
     /// does so by itself, and its tasks are those of this app's runner.
     ///

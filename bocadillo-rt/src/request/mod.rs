@@ -43,6 +43,9 @@ pub use self::stream::BodyStream;
 
 /// A request, as a view reads it.
 ///
+/// It is what connects a view to its app: one that puts another in its place (by `mem::replace`) has no
+/// app any more, and its tasks are dropped with a warning.
+///
 /// # Examples
 ///
 /// A view that reads JSON, called by a unit test without any server:
