@@ -3,10 +3,12 @@
 mod support;
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -18,9 +20,9 @@ use bocadillo::{
     testing::Client,
     view,
 };
-use support::{Http1, http2, http2_request, soon, start};
+use support::{Http1, counts::Reports, http2, http2_request, soon, start};
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
 };
 
@@ -219,9 +221,28 @@ async fn added_tasks_start_in_order_and_run_together() {
     assert_eq!(reports[0].name, "sends");
 }
 
-/// With threads enough they begin together; on one thread the order shows.
+fn runtime(threads: usize) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Asks for `/` three times, and waits for five tasks each time.
+async fn ask_thrice(app: App, runner: &Runner) {
+    let (addr, _) = start(app.background(runner.clone())).await;
+    let mut http = Http1::connect(addr).await;
+    // What runs the first tasks is made for them, what runs the next ones is there.
+    for requests in 1..=3 {
+        http.request("GET", "/").await;
+        until(|| runner.stats().completed == 5 * requests).await;
+    }
+}
+
+/// As it shows on one thread.
 #[test]
-fn on_one_thread_added_tasks_begin_in_order() {
+fn added_tasks_begin_in_order() {
     async fn view(req: &mut Request, res: &mut Response) {
         for number in 0..5 {
             let log = log(req);
@@ -229,26 +250,59 @@ fn on_one_thread_added_tasks_begin_in_order() {
         }
     }
 
-    for runner in [Runner::current(), Runner::dedicated(1)] {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
+    for (runner, kind) in [
+        (Runner::current(), "current"),
+        (Runner::current().max_running(2), "current, two at a time"),
+        (Runner::dedicated(1), "dedicated"),
+        (
+            Runner::dedicated(1).max_running(2),
+            "dedicated, two at a time",
+        ),
+    ] {
         let log = Log::default();
         let app = App::new().add("/", &["get"], view).state(Arc::clone(&log));
-        runtime.block_on(async {
-            let (addr, _) = start(app.background(runner.clone())).await;
-            let mut http = Http1::connect(addr).await;
-            // What runs the first tasks is made for them, what runs the next ones is there.
-            for requests in 1..=3 {
-                http.request("GET", "/").await;
-                until(|| runner.stats().completed == 5 * requests).await;
-            }
-        });
+        runtime(1).block_on(ask_thrice(app, &runner));
         let expected = ["0", "1", "2", "3", "4"].repeat(3);
-        assert_eq!(*log.lock().expect("no panic"), expected);
+        assert_eq!(*log.lock().expect("no panic"), expected, "{kind}");
     }
+}
+
+/// What runs them is queued already, as each has woken itself where it ended.
+#[tokio::test]
+async fn added_tasks_begin_in_order_after_those_that_woke_themselves() {
+    async fn view(req: &mut Request, res: &mut Response) {
+        for number in 0..5 {
+            let log = log(req);
+            res.add_background(poll_fn(move |cx| {
+                note(&log, number.to_string());
+                cx.waker().wake_by_ref();
+                Poll::Ready(())
+            }));
+        }
+    }
+
+    let (runner, log) = (Runner::current(), Log::default());
+    let app = App::new().add("/", &["get"], view).state(Arc::clone(&log));
+    ask_thrice(app, &runner).await;
+    let expected = ["0", "1", "2", "3", "4"].repeat(3);
+    assert_eq!(*log.lock().expect("no panic"), expected);
+}
+
+#[test]
+fn added_tasks_are_started_in_order_on_several_threads() {
+    async fn view(_req: &mut Request, res: &mut Response) {
+        for _ in 0..5 {
+            res.add_background(async { tokio::task::yield_now().await });
+        }
+    }
+
+    let reports = Reports::default();
+    let runner = reports.of(Runner::dedicated(2));
+    runtime(2).block_on(ask_thrice(App::new().add("/", &["get"], view), &runner));
+    let mut reports = reports.all();
+    reports.sort_by_key(|report| report.id);
+    assert_eq!(reports.len(), 15);
+    assert!(reports.is_sorted_by_key(|report| report.started_at));
 }
 
 #[tokio::test]

@@ -161,7 +161,10 @@ impl<'a> Exchange<'a> {
         let fill = |about: &mut About| {
             about.status = Some(status);
             about.route = route;
-            about.pool = host.peer().map(|peer| Arc::clone(&peer.pool));
+            about.pool = host
+                .peer()
+                .filter(|_| runner.is_current())
+                .map(|peer| Arc::clone(&peer.pool));
         };
         Some(runner.accept(self.response.tasks_mut(), fill))
     }

@@ -35,9 +35,12 @@ pub fn current() -> Context {
 /// What a task gives to `tokio::spawn` or to another thread is outside: use [`Context::spawn`].
 #[must_use]
 pub fn try_current() -> Option<Context> {
-    CURRENT
-        .is_set()
-        .then(|| CURRENT.with(|info| Context(Box::new(info.shared.clone()))))
+    CURRENT.is_set().then(|| {
+        let mut context = CURRENT.with(|info| Context(Box::new(info.shared.clone())));
+        // It may outlive the runtime.
+        context.0.about.pool = None;
+        context
+    })
 }
 
 /// A running task: its name, its response, and what it leaves behind.

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use super::{
     job::Job,
@@ -76,7 +76,7 @@ impl Home {
     #[inline]
     pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
         let (pool, adopted) = match self {
-            Self::Dedicated(dedicated) => (dedicated.pool().or(known), None),
+            Self::Dedicated(dedicated) => (dedicated.pool(), None),
             Self::Current { adopted } => (known, adopted.get()),
         };
         match pool {
@@ -84,13 +84,15 @@ impl Home {
             None => run_here(job, adopted),
         }
     }
+}
 
-    /// To be called when several tasks were run that are to start in that order.
-    ///
-    /// A thread of tokio's first runs what was woken last, from a slot that no other thread takes from.
-    /// What does nothing takes the place of the last task there, which thus is behind the others.
-    pub(super) fn keep_order(&self) {
-        if let (Self::Current { .. }, Ok(runtime)) = (self, Handle::try_current()) {
+/// Has the task that was woken last on this thread wait its turn behind those before it.
+///
+/// A thread of tokio's runs that one first, from a slot that no other thread takes from. Something that
+/// does nothing takes its place there.
+pub(super) fn push_out() {
+    if let Ok(runtime) = Handle::try_current() {
+        if runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
             runtime.spawn(future::ready(()));
         }
     }

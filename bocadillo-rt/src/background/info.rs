@@ -12,7 +12,7 @@ use std::{
 
 use http::StatusCode;
 
-use super::{Group, Runner, When, origin::Origin, worker::Pool};
+use super::{Group, Runner, Task, When, origin::Origin, worker::Pool};
 use crate::sent::Delivery;
 
 /// What is known of a task, filled in on its way from its registration to its end.
@@ -21,6 +21,8 @@ pub(super) struct Info {
     pub(super) timeout: Option<Duration>,
     pub(super) when: When,
     pub(super) origin: Origin,
+    /// The next one of its response, which starts when this one is polled for the first time.
+    pub(super) next: Option<Task>,
     pub(super) started_at: Cell<Option<Instant>>,
     /// The place in the ledger, from the start on.
     pub(super) key: usize,
@@ -81,9 +83,28 @@ impl Info {
         self.origin = Origin::capture();
     }
 
-    /// Gives back what it holds.
+    /// Gives back what it holds. Mostly little, so that this looks for it: to put another in its place
+    /// takes longer.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let Shared {
+            name,
+            runner,
+            about,
+            ..
+        } = &mut self.shared;
+        *runner = None;
+        if matches!(name, Cow::Owned(_)) {
+            *name = Cow::Borrowed("");
+        }
+        if about.group.is_some() || about.route.is_some() || about.pool.is_some() {
+            *about = About::default();
+        }
+        if self.origin.is_listened_to() {
+            self.origin = Origin::default();
+        }
+        if self.timer.is_some() {
+            self.timer = None;
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -116,6 +137,7 @@ impl Default for Info {
             timeout: None,
             when: When::Always,
             origin: Origin::default(),
+            next: None,
             started_at: Cell::new(None),
             key: 0,
             timer: None,

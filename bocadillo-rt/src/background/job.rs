@@ -1,7 +1,6 @@
 //! A task in its box: what is known of it, and its future.
 
 use std::{
-    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
@@ -36,12 +35,6 @@ pub(super) trait Job: Done {
     fn poll_within(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended>;
 
     fn into_done(self: Pin<Box<Self>>) -> OnDone;
-}
-
-impl fmt::Debug for dyn Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.info().fmt(f)
-    }
 }
 
 pin_project! {

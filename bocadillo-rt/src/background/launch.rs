@@ -3,7 +3,7 @@
 use std::{cell::Cell, mem, pin::Pin, ptr, sync::Arc};
 
 use super::{
-    About, Group, Runner, Slot, State, Task, When,
+    About, Group, Runner, Slot, State, Task, When, home,
     info::now,
     ledger::{Begin, Entry, Ledger},
     metrics,
@@ -114,14 +114,17 @@ impl Done for Several {
     /// Starts all, in the order of their registration.
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
         let (first, more) = self.slot.take_tasks();
-        let runner = first
-            .as_ref()
-            .and_then(|task| task.info().shared.runner.clone());
-        for task in first.into_iter().chain(more) {
-            release(task, delivery);
+        let tasks = first.into_iter().chain(more);
+        let begun: Vec<_> = tasks.filter_map(|task| begin(task, delivery)).collect();
+        // Each starts the next one when it is polled for the first time: that is in order on any
+        // runtime, and on any number of threads.
+        let mut next = None;
+        for (_, mut task) in begun.into_iter().rev() {
+            task.info_mut().next = next;
+            next = Some(task);
         }
-        if let Some(runner) = runner {
-            runner.keep_order();
+        if let Some(first) = next {
+            hand_over_next(first);
         }
         if let Some(group) = self.group.take() {
             group.released();
@@ -137,6 +140,16 @@ impl Ready {
     #[cfg(all(test, bocadillo_loom))]
     pub(super) fn of(task: Task) -> Self {
         Self(task)
+    }
+
+    #[inline(always)]
+    fn begun(self, key: usize) -> Task {
+        let Self(mut task) = self;
+        metrics::started();
+        let info = task.info_mut();
+        info.key = key;
+        info.origin.open(&info.shared.name, info.shared.id);
+        task
     }
 
     pub(super) fn entry(&self) -> Entry {
@@ -164,11 +177,17 @@ impl Drop for Restore {
 }
 
 /// The task's response is out: it runs, or not, or as soon as there is room.
-pub(super) fn release(mut task: Task, delivery: Delivery) {
+pub(super) fn release(task: Task, delivery: Delivery) {
+    if let Some((runner, task)) = begin(task, delivery) {
+        hand_over(&runner, task);
+    }
+}
+
+/// Accounts for a task whose response is out; returns it if it runs now.
+#[inline(always)]
+fn begin(mut task: Task, delivery: Delivery) -> Option<(Runner, Task)> {
     let info = task.info_mut();
-    let Some(runner) = info.shared.runner.clone() else {
-        return;
-    };
+    let runner = info.shared.runner.clone()?;
     info.shared.id = next_id();
     let about = &mut info.shared.about;
     about.delivery = Some(delivery);
@@ -177,15 +196,32 @@ pub(super) fn release(mut task: Task, delivery: Delivery) {
     }
     if info.when == When::Delivered && !delivery.is_sent() {
         runner.skip(task, delivery);
-        return;
+        return None;
     }
     if let Some(group) = &about.group {
         group.started(info.shared.id, info.shared.name.clone());
     }
     match runner.ledger().begin(Ready(task)) {
-        Begin::Runs(ready, key) => runner.start(ready, key),
+        Begin::Runs(ready, key) => return Some((runner, ready.begun(key))),
         Begin::Kept => {}
         Begin::Closed(ready) => runner.cancel(ready),
+    }
+    None
+}
+
+/// Hands a task that has begun over to its runtime.
+#[inline(always)]
+fn hand_over(runner: &Runner, mut task: Task) {
+    let pool = task.info_mut().shared.about.pool.take();
+    runner.run(task.job, pool);
+}
+
+/// Hands over what is to follow a task that is about to be polled, or never will be.
+#[cold]
+pub(super) fn hand_over_next(next: Task) {
+    if let Some(runner) = next.info().shared.runner.clone() {
+        hand_over(&runner, next);
+        home::push_out();
     }
 }
 
@@ -224,19 +260,10 @@ impl Runner {
             return;
         }
         while let Some((ready, key)) = self.ledger().next() {
-            self.start(ready, key);
+            hand_over(self, ready.begun(key));
+            // Behind those that were started before.
+            home::push_out();
         }
-    }
-
-    #[inline(always)]
-    fn start(&self, ready: Ready, key: usize) {
-        let Ready(mut task) = ready;
-        metrics::started();
-        let info = task.info_mut();
-        info.key = key;
-        info.origin.open(&info.shared.name, info.shared.id);
-        let pool = info.shared.about.pool.take();
-        self.run(task.job, pool);
     }
 
     /// It was ready, and there was no room for it until the end.

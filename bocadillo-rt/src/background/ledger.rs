@@ -152,7 +152,8 @@ impl Ledger {
             self.settle(book);
             return Begin::Closed(ready);
         }
-        if book.running.len() >= self.max_running {
+        // Where some are ready, somebody is about to start them, as far as there is room: nobody overtakes.
+        if book.running.len() >= self.max_running || !book.ready.is_empty() {
             book.ready.push_back(ready);
             return Begin::Kept;
         }
@@ -388,6 +389,24 @@ mod loom_tests {
             let others = thread.join().expect("no panic");
             assert_eq!(mine + others, 1, "one of two is refused");
             assert!(ledger.is_full());
+        });
+    }
+
+    /// Who comes while an end makes room is behind what was ready before.
+    #[test]
+    fn nobody_overtakes() {
+        loom::model(|| {
+            let ledger = Arc::new(Ledger::new(1, 3));
+            let key = start(&ledger).expect("there is room");
+            assert!(start(&ledger).is_none(), "there is none");
+            let ending = Arc::clone(&ledger);
+            let thread = loom::thread::spawn(move || {
+                let has_ready = ending.end(key, State::Completed);
+                has_ready && ending.next().is_some()
+            });
+            assert!(start(&ledger).is_none(), "another is before it");
+            assert!(thread.join().expect("no panic"));
+            assert_eq!(ledger.stats().running, 1);
         });
     }
 

@@ -14,6 +14,7 @@ use super::{
     Runner, State,
     info::{Info, Timer, now},
     job::Job,
+    launch::hand_over_next,
     task::Ended,
 };
 use crate::error::{BoxError, Chain};
@@ -69,11 +70,13 @@ pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End
     let runner = info.shared.runner.as_ref();
     if runner.is_some_and(|runner| runner.ledger().is_aborting()) {
         let error = "cut off by the shutdown".to_owned();
+        start_next(info);
         return Poll::Ready(End::new(State::Cancelled, error));
     }
     let begun = now();
     if info.started_at.get().is_none() {
         info.started_at.set(Some(begun));
+        start_next(info);
     }
     let polled = job.as_mut().poll(cx);
     let info = job.info_mut();
@@ -87,6 +90,14 @@ pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End
     };
     note_length(info, begun, end.at);
     Poll::Ready(end)
+}
+
+/// Starts the one that follows a task which is about to be polled, or never will be.
+#[inline]
+pub(super) fn start_next(info: &mut Info) {
+    if let Some(next) = info.next.take() {
+        hand_over_next(next);
+    }
 }
 
 /// A poll of this length is worth a line, once.

@@ -227,6 +227,11 @@ impl Runner {
         self.inner.home.adopt_current();
     }
 
+    /// Whether tasks run where the requests do.
+    pub(crate) fn is_current(&self) -> bool {
+        matches!(self.inner.home, Home::Current { .. })
+    }
+
     /// What runs tasks on a runtime that serves requests.
     pub(crate) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
         self.inner.home.pool_of(runtime)
@@ -249,10 +254,6 @@ impl Runner {
 
     pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
         self.inner.home.run(job, known);
-    }
-
-    pub(super) fn keep_order(&self) {
-        self.inner.home.keep_order();
     }
 
     pub(super) fn blocking(&self) -> &Blocking {

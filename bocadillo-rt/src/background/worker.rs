@@ -11,10 +11,11 @@
 //! back to the giver: the worker closes it under its lock when it ends.
 
 use std::{
-    mem,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
+    thread,
 };
 
 use tokio::runtime::Handle;
@@ -37,7 +38,6 @@ const MAX_SPENT: usize = 1024;
 type Work = Pin<Box<dyn Job>>;
 
 /// The idle workers of one runtime.
-#[derive(Debug)]
 pub(crate) struct Pool {
     runtime: Handle,
     idle: Mutex<Vec<Idle>>,
@@ -86,15 +86,6 @@ impl Pool {
         }
     }
 
-    /// What is left of a task that has ended, if it is to be kept.
-    fn spent(&self, mut job: Work) -> Option<Work> {
-        if !self.is_apart || size_of_val(&*job) > MAX_SPENT {
-            return None;
-        }
-        job.as_mut().info_mut().clear();
-        Some(job)
-    }
-
     /// Keeps an idle worker, if there are not enough.
     fn keep(&self, idle: Idle) -> Result<(), Idle> {
         let mut all = self.idle();
@@ -113,9 +104,19 @@ impl Pool {
 impl Drop for Pool {
     /// Its workers wait for nothing any more.
     fn drop(&mut self) {
-        for idle in mem::take(&mut *self.idle()) {
+        let idle = mem::take(&mut *self.idle());
+        for idle in idle {
             idle.inbox.end();
         }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not what waits: nobody can start a task while that is written.
+        f.debug_struct("Pool")
+            .field("runtime", &self.runtime.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,7 +129,6 @@ fn spawn(job: Work) {
 }
 
 /// A worker that has nothing to do.
-#[derive(Debug)]
 struct Idle {
     inbox: Arc<Inbox<Work>>,
     /// The memory of its last task, which held nothing any more: whoever gives it the next one drops that.
@@ -136,13 +136,11 @@ struct Idle {
 }
 
 /// Where an idle worker is given its next task.
-#[derive(Debug)]
 struct Inbox<T> {
     next: Mutex<Next<T>>,
     waker: Waker,
 }
 
-#[derive(Debug)]
 enum Next<T> {
     Nothing,
     Given(T),
@@ -209,12 +207,18 @@ impl Worker {
 
     /// Waits for another task, if there is somebody who may give it one.
     fn wait(&mut self, mut spent: Work, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(pool) = spent.as_mut().info_mut().shared.about.pool.take() else {
+        let size = size_of_val(&*spent);
+        let info = spent.as_mut().info_mut();
+        let Some(pool) = info.shared.about.pool.take() else {
             return Poll::Ready(());
         };
         let new = || Arc::new(Inbox::new(cx.waker().clone()));
         let inbox = Arc::clone(self.inbox.get_or_insert_with(new));
-        let spent = pool.spent(spent);
+        let is_kept = pool.is_apart && size <= MAX_SPENT;
+        if is_kept {
+            info.clear();
+        }
+        let spent = is_kept.then_some(spent);
         match pool.keep(Idle { inbox, spent }) {
             Ok(()) => Poll::Pending,
             Err(_) => Poll::Ready(()),
@@ -248,17 +252,28 @@ impl Future for Worker {
 }
 
 impl Drop for Worker {
-    /// A task that has no end of its own by then was dropped by its runtime.
+    /// A task that has no end of its own by then was dropped by its runtime, or that panicked.
     fn drop(&mut self) {
         let given = self.inbox.take().map(|inbox| inbox.close());
         if let Some(Next::Given(job)) = given {
             self.job = Some(job);
         }
         if let Some(mut job) = self.job.take() {
-            let error = "its runtime was shut down".to_owned();
-            run::end(job.as_mut(), End::new(State::Cancelled, error));
+            let end = dropped();
+            run::start_next(job.as_mut().info_mut());
+            run::end(job.as_mut(), end);
         }
     }
+}
+
+/// How a task ends that its runtime drops.
+#[cold]
+fn dropped() -> End {
+    if thread::panicking() {
+        let error = "its runtime panicked; it needs timers (`Builder::enable_time`)";
+        return End::new(State::Panicked, error.to_owned());
+    }
+    End::new(State::Cancelled, "its runtime was shut down".to_owned())
 }
 
 #[cfg(all(test, not(bocadillo_loom)))]
@@ -276,7 +291,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        background::{Runner, Slot, Stats, Task},
+        background::{Runner, Slot, Stats, Task, current},
         sent::Delivery,
     };
 
@@ -434,6 +449,40 @@ mod tests {
             completed(&runner, 2).await;
         });
         assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+    }
+
+    /// It runs where it is spawned, whatever has become of the runtime of the task before.
+    #[test]
+    fn a_context_that_outlives_its_runtime_spawns_where_it_is() {
+        let runner = Runner::current();
+        let context = Arc::new(Mutex::new(None));
+        let first = runtime();
+        let pool = Arc::new(Pool::here(first.handle().clone()));
+        first.block_on(async {
+            let leaves = Arc::clone(&context);
+            start(&runner, &pool, async move {
+                *leaves.lock().expect("no panic") = Some(current());
+            });
+            completed(&runner, 1).await;
+        });
+        drop(first);
+        runtime().block_on(async {
+            let context = context.lock().expect("no panic").take();
+            context.expect("it was left").spawn(async {});
+            completed(&runner, 2).await;
+        });
+    }
+
+    #[test]
+    fn without_timers_a_task_that_waits_panics() {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let runner = Runner::current();
+        let pool = Arc::new(Pool::here(runtime.handle().clone()));
+        runtime.block_on(async {
+            start(&runner, &pool, yield_now());
+            until("it panicked", || runner.stats().panicked == 1).await;
+        });
+        assert_eq!(runner.stats().running, 0);
     }
 
     /// Or the runner had itself, and never ended.
