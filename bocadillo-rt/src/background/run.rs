@@ -134,7 +134,12 @@ fn wait(info: &mut Info, cx: &mut Context<'_>) -> Poll<End> {
     };
     if info.timer.is_none() {
         let deadline = info.started_at.get().and_then(|at| at.checked_add(timeout));
-        info.timer = deadline.map(|at| Box::pin(sleep_until(at.into())) as Timer);
+        // It panics where the runtime has no timers.
+        let armed = catch_unwind(|| deadline.map(|at| Box::pin(sleep_until(at.into())) as Timer));
+        match armed {
+            Ok(timer) => info.timer = timer,
+            Err(panic) => return Poll::Ready(End::new(State::Panicked, message(&*panic))),
+        }
     }
     let Some(timer) = &mut info.timer else {
         return Poll::Pending;

@@ -15,7 +15,6 @@ use std::{
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
-    thread,
 };
 
 use tokio::runtime::Handle;
@@ -30,8 +29,9 @@ use crate::sync::{Mutex, MutexGuard};
 /// So many wait: what a burst leaves behind is given back, but for this.
 const MAX_IDLE: usize = 64;
 
-/// So many bytes of a task that has ended may wait with its worker: allocators keep less than about that
-/// for each thread.
+/// So many bytes of a task that has ended may wait with its worker. What is freed by other threads than it
+/// was allocated by is slow to allocate: so the one frees it that gives the worker its next task. Of what
+/// is larger allocators keep nothing for each thread.
 const MAX_SPENT: usize = 1024;
 
 /// What a worker runs. It knows the pool to which its worker goes when it has ended, if there is one.
@@ -252,259 +252,22 @@ impl Future for Worker {
 }
 
 impl Drop for Worker {
-    /// A task that has no end of its own by then was dropped by its runtime, or that panicked.
+    /// A task that has no end of its own by then was dropped by its runtime.
     fn drop(&mut self) {
         let given = self.inbox.take().map(|inbox| inbox.close());
         if let Some(Next::Given(job)) = given {
             self.job = Some(job);
         }
         if let Some(mut job) = self.job.take() {
-            let end = dropped();
+            let error = "its runtime was shut down".to_owned();
             run::start_next(job.as_mut().info_mut());
-            run::end(job.as_mut(), end);
+            run::end(job.as_mut(), End::new(State::Cancelled, error));
         }
     }
-}
-
-/// How a task ends that its runtime drops.
-#[cold]
-fn dropped() -> End {
-    if thread::panicking() {
-        let error = "its runtime panicked; it needs timers (`Builder::enable_time`)";
-        return End::new(State::Panicked, error.to_owned());
-    }
-    End::new(State::Cancelled, "its runtime was shut down".to_owned())
 }
 
 #[cfg(all(test, not(bocadillo_loom)))]
-mod tests {
-    use std::{
-        future::poll_fn,
-        sync::atomic::{AtomicUsize, Ordering::SeqCst},
-    };
-
-    use tokio::{
-        runtime::{Builder, Runtime},
-        sync::Semaphore,
-        task::yield_now,
-    };
-
-    use super::*;
-    use crate::{
-        background::{Runner, Slot, Stats, Task, current},
-        sent::Delivery,
-    };
-
-    fn runtime() -> Runtime {
-        Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .expect("a runtime")
-    }
-
-    /// Registers a task, and says that its response is out.
-    fn start(runner: &Runner, pool: &Arc<Pool>, future: impl Future<Output = ()> + Send + 'static) {
-        let mut slot = Slot::from(Task::new(future));
-        let on_done = runner.accept(&mut slot, |about| about.pool = Some(Arc::clone(pool)));
-        on_done.done(Delivery::Sent);
-    }
-
-    /// Lets the runtime run until this holds.
-    async fn until(what: &str, holds: impl Fn() -> bool) {
-        for _ in 0..10_000 {
-            if holds() {
-                return;
-            }
-            yield_now().await;
-        }
-        panic!("it never came to that {what}");
-    }
-
-    async fn completed(runner: &Runner, tasks: u64) {
-        let holds = || runner.stats().completed == tasks;
-        until(&format!("{tasks} tasks were completed"), holds).await;
-    }
-
-    #[test]
-    fn one_worker_runs_one_task_after_another() {
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        runtime.block_on(async {
-            for number in 1..=10 {
-                start(&runner, &pool, async {});
-                completed(&runner, number).await;
-            }
-        });
-        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
-    }
-
-    #[test]
-    fn a_worker_outlives_a_panic() {
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        runtime.block_on(async {
-            start(&runner, &pool, async { panic!("as the test wants") });
-            until("it panicked", || runner.stats().panicked == 1).await;
-            start(&runner, &pool, async {});
-            completed(&runner, 1).await;
-        });
-        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
-    }
-
-    #[test]
-    fn tasks_that_run_together_have_workers_of_their_own_and_few_of_those_stay() {
-        const TASKS: usize = 3 * MAX_IDLE;
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-        let alive = || runtime.metrics().num_alive_tasks();
-        runtime.block_on(async {
-            for _ in 0..TASKS {
-                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-                start(&runner, &pool, async move {
-                    begun.fetch_add(1, SeqCst);
-                    gate.acquire().await.expect("it stays open").forget();
-                });
-            }
-            until("all have begun", || begun.load(SeqCst) == TASKS).await;
-            assert_eq!(alive(), TASKS);
-            gate.add_permits(TASKS);
-            completed(&runner, TASKS as u64).await;
-            until("the others have ended", || alive() == MAX_IDLE).await;
-
-            drop(pool);
-            until("no worker is left", || alive() == 0).await;
-        });
-    }
-
-    #[test]
-    fn what_a_worker_was_given_that_went_with_its_runtime_is_accounted_for() {
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        runtime.block_on(async {
-            start(&runner, &pool, async {});
-            completed(&runner, 1).await;
-        });
-        // The idle worker has it in its inbox, and is not polled any more.
-        start(&runner, &pool, async {});
-        assert_eq!(runner.stats().running, 1);
-        drop(runtime);
-        assert_eq!(runner.stats().cancelled, 1);
-        // Nobody is there any more.
-        start(&runner, &pool, async {});
-        let expected = Stats {
-            registered: 3,
-            completed: 1,
-            cancelled: 2,
-            ..Stats::default()
-        };
-        assert_eq!(runner.stats(), expected);
-    }
-
-    #[test]
-    fn an_idle_worker_whose_runtime_is_gone_is_given_nothing() {
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        runtime.block_on(async {
-            start(&runner, &pool, async {});
-            completed(&runner, 1).await;
-        });
-        drop(runtime);
-        start(&runner, &pool, async {});
-        assert_eq!(runner.stats().cancelled, 1);
-    }
-
-    #[test]
-    fn a_waker_that_a_task_has_left_behind_disturbs_nobody() {
-        let (runtime, runner) = (runtime(), Runner::current());
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        let left = Arc::new(Mutex::new(None::<Waker>));
-        let wake = || {
-            let left = left.lock().expect("no panic");
-            left.as_ref().expect("it was left").wake_by_ref();
-        };
-        runtime.block_on(async {
-            let leaves = Arc::clone(&left);
-            start(&runner, &pool, async move {
-                poll_fn(|cx| {
-                    *leaves.lock().expect("no panic") = Some(cx.waker().clone());
-                    Poll::Ready(())
-                })
-                .await;
-            });
-            completed(&runner, 1).await;
-            wake();
-            yield_now().await;
-
-            let gate = Arc::new(Semaphore::new(0));
-            let opens = Arc::clone(&gate);
-            start(&runner, &pool, async move {
-                gate.acquire().await.expect("it stays open").forget();
-            });
-            yield_now().await;
-            wake();
-            yield_now().await;
-            assert_eq!(runner.stats().running, 1);
-            opens.add_permits(1);
-            completed(&runner, 2).await;
-        });
-        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
-    }
-
-    /// It runs where it is spawned, whatever has become of the runtime of the task before.
-    #[test]
-    fn a_context_that_outlives_its_runtime_spawns_where_it_is() {
-        let runner = Runner::current();
-        let context = Arc::new(Mutex::new(None));
-        let first = runtime();
-        let pool = Arc::new(Pool::here(first.handle().clone()));
-        first.block_on(async {
-            let leaves = Arc::clone(&context);
-            start(&runner, &pool, async move {
-                *leaves.lock().expect("no panic") = Some(current());
-            });
-            completed(&runner, 1).await;
-        });
-        drop(first);
-        runtime().block_on(async {
-            let context = context.lock().expect("no panic").take();
-            context.expect("it was left").spawn(async {});
-            completed(&runner, 2).await;
-        });
-    }
-
-    #[test]
-    fn without_timers_a_task_that_waits_panics() {
-        let runtime = Builder::new_current_thread().build().expect("a runtime");
-        let runner = Runner::current();
-        let pool = Arc::new(Pool::here(runtime.handle().clone()));
-        runtime.block_on(async {
-            start(&runner, &pool, yield_now());
-            until("it panicked", || runner.stats().panicked == 1).await;
-        });
-        assert_eq!(runner.stats().running, 0);
-    }
-
-    /// Or the runner had itself, and never ended.
-    #[test]
-    fn what_is_left_of_a_task_holds_nothing() {
-        let runtime = runtime();
-        let held = Arc::new(());
-        let holds = Arc::clone(&held);
-        let runner = Runner::current().on_report(move |_| {
-            let _ = &holds;
-        });
-        let pool = Arc::new(Pool::apart(runtime.handle().clone()));
-        runtime.block_on(async {
-            start(&runner, &pool, async {});
-            completed(&runner, 1).await;
-            until("its worker is idle", || pool.idle().len() == 1).await;
-        });
-        assert!(pool.idle()[0].spent.is_some());
-        drop(runner);
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
-}
+mod tests;
 
 /// Every order of what two threads do.
 #[cfg(all(test, bocadillo_loom))]
