@@ -9,7 +9,8 @@
 //!    view changes nothing about it: there is a response then too.
 //! 3. **Started**: the response was [sent or aborted](crate::sent). All tasks of a response are
 //!    started in the order of their registration and run concurrently, each with a fate of its
-//!    own: on one thread they begin in that order, on several as soon as a thread is free. If the client left before there was a response, they start when the view has ended.
+//!    own: each is handed to its runtime when the one before it begins. If the client left before
+//!    there was a response, they start when the view has ended.
 //! 4. **Ended**, in exactly one [`State`]. A task that fails or panics is logged with its name and
 //!    the place where it was registered; nothing else notices.
 //!
