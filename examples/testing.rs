@@ -1,6 +1,7 @@
 //! A view and its tasks, tested: no socket, no sleep, exactly the tasks of one response.
 //!
-//! Run with `cargo run --example testing`, and the tests with `cargo test --example testing`; try
+//! Run with `cargo run --example testing`, and the tests with `cargo test --example testing`, which need
+//! tokio's `test-util`, and `http`; try
 //!
 //! ```text
 //! curl -i -X POST http://127.0.0.1:8000/orders -d 'ada@example.net'         # 201, log: to ada@example.net
@@ -50,6 +51,7 @@ mod tests {
         // A wait has a limit, and on it names what has not ended.
         let reports = response.tasks().within(Duration::from_secs(5)).await;
         let reports = reports.expect("the tasks end in time");
+        // In the order in which they ended.
         assert_eq!(reports[0].name, "send_confirmation");
         assert_eq!(reports[0].outcome, State::Completed);
     }

@@ -47,11 +47,14 @@ async fn bad_input_is_told_apart() {
     let client = Client::new(app());
     let malformed = client.post("/json").body("{\"email\": 3}").await;
     assert_eq!(malformed.status(), 400);
+    let text = malformed.text();
     assert!(
-        malformed.text().contains("line 1 column 11"),
-        "{}",
-        malformed.text()
+        text.contains("JSON is not as expected at `email`"),
+        "{text}"
     );
+    assert!(text.contains("line 1 column 11"), "{text}");
+    let malformed = client.post("/json").body("{\"email\": ").await;
+    assert!(malformed.text().contains("JSON is malformed"));
     assert_eq!(client.post("/json").await.status(), 400);
     assert_eq!(client.post("/text").body(vec![0xff]).await.status(), 400);
     assert_eq!(

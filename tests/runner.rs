@@ -5,7 +5,7 @@ mod support;
 use std::{
     io,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         mpsc,
     },
@@ -26,6 +26,7 @@ use support::{
     http2, http2_request, soon, start,
 };
 use tokio::{sync::Notify, time::sleep};
+use tracing::Dispatch;
 
 #[tokio::test]
 async fn no_more_than_max_running_run_and_the_others_get_their_turn_in_order() {
@@ -590,8 +591,13 @@ impl io::Write for Written {
     }
 }
 
+/// While there is one dispatcher alone, `tracing` takes what another thread logs first for never wanted
+/// by anybody. So there is another one.
+static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 impl Written {
     fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        LazyLock::force(&OTHER);
         let writer = self.clone();
         tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
@@ -666,6 +672,29 @@ async fn a_task_that_blocks_its_thread_is_named_once() {
     let text = written.0.lock().expect("no panic").clone();
     let text = String::from_utf8(text).expect("text");
     assert_eq!(text.matches("blocked its thread").count(), 1, "{text}");
+}
+
+/// The backtrace may take longer than a poll should.
+#[tokio::test]
+async fn a_panic_is_not_taken_for_a_task_that_blocks() {
+    #[route("/")]
+    async fn index(_req: &mut Request, res: &mut Response) {
+        #[background]
+        async fn panics() {
+            panic!("as the test wants");
+        }
+    }
+    let written = Written::default();
+    let _default = tracing::subscriber::set_default(written.subscriber());
+    // Every poll takes longer.
+    let runner = Runner::current().blocking_threshold(Duration::ZERO);
+    let client = Client::with_runner(App::new().route(index), runner);
+    client.get("/").await.tasks().await;
+    let line = written.line("background task panicked");
+    assert!(line.contains("status=200"), "{line}");
+    let text = written.0.lock().expect("no panic").clone();
+    let text = String::from_utf8(text).expect("text");
+    assert!(!text.contains("blocked its thread"), "{text}");
 }
 
 /// A task that spawns itself is one of a chain; one that spawns two of itself is stopped.

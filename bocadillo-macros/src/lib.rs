@@ -127,7 +127,8 @@ use proc_macro::TokenStream;
 /// # A task within a task
 ///
 /// is a follow-up: work that the task leaves behind, counted, limited and drained like itself. It
-/// has no response: the options `add` and `when` mean nothing for it.
+/// starts at once, where it stands, and runs beside the task; what is to come after something, stands
+/// after that. It has no response: the options `add` and `when` mean nothing for it.
 ///
 /// ```
 /// # use bocadillo::{App, Request, Response, route, testing::Client};

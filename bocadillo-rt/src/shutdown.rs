@@ -74,7 +74,9 @@ impl Ending<'_> {
     /// Returns an error that names the tasks that still run.
     pub(crate) async fn run(self) -> Result<()> {
         let limit = self.runner.configured_drain_timeout();
-        tracing::info!(?limit, "shutting down");
+        let stats = self.runner.stats();
+        let tasks = stats.waiting + stats.running;
+        tracing::info!(?limit, tasks, "shutting down");
         let begun = Instant::now();
         self.end_connections(limit / 2).await;
         if let Some(detached) = self.detached {

@@ -82,6 +82,9 @@ fn run(signalled: &CancellationToken, listens: mpsc::Sender<()>) -> io::Result<(
         loop {
             let code = signals.next().await?;
             if signalled.is_cancelled() || SERVING.load(SeqCst) == 0 {
+                if signalled.is_cancelled() {
+                    tracing::warn!("a second signal: ending at once");
+                }
                 #[allow(clippy::exit, reason = "what a signal is for")]
                 std::process::exit(code);
             }

@@ -152,5 +152,6 @@ fn a_second_signal_ends_at_once() {
         server.wait_for("shutting down");
         server.signal("TERM");
         assert_eq!(server.wait().code(), Some(128 + 15), "{:#?}", server.seen);
+        assert!(server.wrote("a second signal"), "{:#?}", server.seen);
     }
 }

@@ -78,7 +78,8 @@ impl Context {
         self.0.about.status
     }
 
-    /// Waits until a shutdown asks the task to end. A task that does not is dropped soon after.
+    /// Waits until a shutdown asks the task to end: a tenth of its time before that is over, and at
+    /// most a second. A task that does not end is dropped then.
     ///
     /// # Cancel safety
     ///
@@ -132,7 +133,7 @@ impl Context {
     }
 
     /// Starts a task that this one leaves behind: limited, counted, drained and reported like
-    /// itself.
+    /// itself. It runs from now on, beside this one.
     #[track_caller]
     pub fn spawn(&self, task: impl IntoTask) {
         let Some(runner) = &self.0.runner else { return };

@@ -68,7 +68,7 @@ pub struct Report {
     pub status: Option<StatusCode>,
     /// What became of its response; none if the task was gone before that was known.
     pub delivery: Option<Delivery>,
-    /// When its view ended, or its task if it is a follow-up.
+    /// When its view ended; a follow-up, when its task spawned it.
     pub registered_at: Instant,
     /// When its response was sent or aborted.
     pub sent_at: Option<Instant>,

@@ -82,7 +82,8 @@ pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End
     let info = job.info_mut();
     let end = match polled {
         Ok(Poll::Ready(ended)) => End::of(ended),
-        Err(panic) => End::new(State::Panicked, message(&*panic)),
+        // A backtrace takes its time: that is not what the warning is about.
+        Err(panic) => return Poll::Ready(End::new(State::Panicked, message(&*panic))),
         Ok(Poll::Pending) => {
             note_length(info, begun, now());
             return wait(info, cx);

@@ -413,6 +413,7 @@ fn log_end(info: &Info, end: &End) {
         }
     }
     let (state, error) = (end.state, end.error.as_deref().unwrap_or_default());
+    let status = info.shared.about.status.map(|status| status.as_u16());
     if LevelFilter::current() == LevelFilter::OFF && !tracing::dispatcher::has_been_set() {
         if state != State::Completed {
             eprintln!("background task {state}: task={task} location={location} error={error}");
@@ -422,9 +423,9 @@ fn log_end(info: &Info, end: &End) {
     match state {
         State::Completed => tracing::debug!(task, %location, "background task completed"),
         State::Cancelled => {
-            tracing::warn!(task, %location, error, "background task cancelled");
+            tracing::warn!(task, %location, status, error, "background task cancelled");
         }
-        _ => tracing::error!(task, %location, error, "background task {state}"),
+        _ => tracing::error!(task, %location, status, error, "background task {state}"),
     }
 }
 

@@ -24,6 +24,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
@@ -406,11 +407,17 @@ fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize::<_, T>(&mut json);
     let detail = match parsed {
-        Err(error) => match &*error.path().to_string() {
-            // At the top, or before it was clear where.
-            "." | "?" => format!("JSON is malformed: {}", error.inner()),
-            path => format!("JSON is malformed at `{path}`: {}", error.inner()),
-        },
+        Err(error) => {
+            let what = match error.inner().classify() {
+                Category::Data => "not as expected",
+                Category::Io | Category::Syntax | Category::Eof => "malformed",
+            };
+            match &*error.path().to_string() {
+                // At the top, or before it was clear where.
+                "." | "?" => format!("JSON is {what}: {}", error.inner()),
+                path => format!("JSON is {what} at `{path}`: {}", error.inner()),
+            }
+        }
         // What comes after it.
         Ok(_) => match json.end() {
             Err(error) => format!("JSON is malformed: {error}"),
