@@ -38,7 +38,7 @@ async fn forever(_req: &mut Request, res: &mut Response) {
 
 #[bocadillo::main]
 async fn main() -> bocadillo::Result<()> {
-    let runner = Runner::default().drain_timeout(Duration::from_secs(5));
+    let runner = Runner::builder().drain_timeout(Duration::from_secs(5));
     App::new()
         .route(create_order)
         .route(forever)

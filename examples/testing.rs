@@ -68,8 +68,8 @@ mod tests {
     #[tokio::test]
     async fn a_view_is_called_without_an_app() -> bocadillo::Result<()> {
         let request = http::Request::post("/").body("ada@example.net".into())?;
-        let mut res = Response::new();
-        create_order(&mut Request::from(request), &mut res).await?;
+        let mut res = bocadillo::testing::response();
+        create_order(&mut bocadillo::testing::request(request), &mut res).await?;
         assert_eq!(res.status_code(), 201);
         Ok(())
     }

@@ -208,6 +208,7 @@ impl Reports {
         let kept = Arc::clone(&self.0);
         Runner::current()
             .on_report(move |report| kept.lock().expect("no panic").push(report.clone()))
+            .build()
     }
 
     /// Waits for one more.
@@ -386,7 +387,7 @@ async fn views_of_mounted_apps_are_waited_for_and_limited() {
             Duration::from_millis(50),
         ));
     let (stop, stopped) = oneshot::channel::<()>();
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
@@ -766,7 +767,9 @@ async fn a_stream_of_events_ends_with_the_server() {
         res.background(async {});
     }
     let (stop, stopped) = oneshot::channel::<()>();
-    let runner = Runner::current().drain_timeout(2 * support::PATIENCE);
+    let runner = Runner::current()
+        .drain_timeout(2 * support::PATIENCE)
+        .build();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

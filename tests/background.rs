@@ -20,7 +20,7 @@ use bocadillo::{
     testing::Client,
     view,
 };
-use support::{Http1, counts::Reports, http2, http2_request, soon, start};
+use support::{Http1, http2, http2_request, soon, start};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
@@ -261,7 +261,7 @@ fn added_tasks_begin_in_order() {
     ] {
         let log = Log::default();
         let app = App::new().add("/", &["get"], view).state(Arc::clone(&log));
-        runtime(1).block_on(ask_thrice(app, &runner));
+        runtime(1).block_on(ask_thrice(app, &runner.build()));
         let expected = ["0", "1", "2", "3", "4"].repeat(3);
         assert_eq!(*log.lock().expect("no panic"), expected, "{kind}");
     }
@@ -283,26 +283,9 @@ async fn added_tasks_begin_in_order_after_those_that_woke_themselves() {
 
     let (runner, log) = (Runner::current(), Log::default());
     let app = App::new().add("/", &["get"], view).state(Arc::clone(&log));
-    ask_thrice(app, &runner).await;
+    ask_thrice(app, &runner.build()).await;
     let expected = ["0", "1", "2", "3", "4"].repeat(3);
     assert_eq!(*log.lock().expect("no panic"), expected);
-}
-
-#[test]
-fn added_tasks_are_started_in_order_on_several_threads() {
-    async fn view(_req: &mut Request, res: &mut Response) {
-        for _ in 0..5 {
-            res.add_background(async { tokio::task::yield_now().await });
-        }
-    }
-
-    let reports = Reports::default();
-    let runner = reports.of(Runner::dedicated(2));
-    runtime(2).block_on(ask_thrice(App::new().add("/", &["get"], view), &runner));
-    let mut reports = reports.all();
-    reports.sort_by_key(|report| report.id);
-    assert_eq!(reports.len(), 15);
-    assert!(reports.is_sorted_by_key(|report| report.started_at));
 }
 
 #[tokio::test]
@@ -412,7 +395,7 @@ async fn failing_views_and_tasks_leave_the_connection_alone() {
         res.text("fine");
     }
 
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let app = failing()
         .add("/task", &["get"], failing_task)
         .background(runner.clone());

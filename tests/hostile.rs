@@ -99,7 +99,7 @@ async fn statuses(addr: SocketAddr, request: &[u8]) -> Vec<u16> {
 #[tokio::test]
 async fn malformed_requests() {
     count_panics();
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let (addr, _) = start(app().background(runner.clone())).await;
     let mut other = Http1::connect(addr).await;
     let post = |path: &str, head: &str, body: &str| {
@@ -184,7 +184,7 @@ async fn a_length_beside_chunks_is_no_way_in() {
 
 #[tokio::test]
 async fn slow_and_vanishing_clients() {
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let (addr, _) = start(app().background(runner.clone())).await;
     // A head that never ends is given up.
     let mut slow = Http1::connect(addr).await;

@@ -54,7 +54,7 @@ async fn pipelined(client: &mut Http1, requests: usize) {
 async fn many_requests_with_tasks_leave_nothing_behind() {
     let _alone = ALONE.lock().await;
     let requests = if is_long() { 1_000_000 } else { 20_000 };
-    let runner = Runner::dedicated(1);
+    let runner = Runner::dedicated(1).build();
     let (addr, _) = start(App::new().route(with_a_task).background(runner.clone())).await;
     let mut client = Http1::connect(addr).await;
     let settled = async || {
@@ -92,7 +92,7 @@ async fn large(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
 async fn a_request_is_freed_whatever_its_task_does() {
     let _alone = ALONE.lock().await;
     let requests = if is_long() { 10_000 } else { 200 };
-    let runner = Runner::dedicated(1);
+    let runner = Runner::dedicated(1).build();
     let (addr, _) = start(App::new().route(large).background(runner.clone())).await;
     let mut client = Http1::connect(addr).await;
     let head = format!(

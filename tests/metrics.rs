@@ -59,7 +59,7 @@ async fn every_task_is_told() {
     let snapshotter = recorder.snapshotter();
     recorder.install().expect("there is no other");
 
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let client = Client::with_runner(App::new().route(index), runner.clone());
     client.get("/").await.tasks().await;
     assert!(runner.drain(Duration::from_secs(9)).await.is_clean());

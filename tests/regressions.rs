@@ -125,7 +125,7 @@ async fn registration_after_the_response_starts_at_once() {
         }
     });
     let (listener, addr) = listen().await;
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     tokio::spawn(
         bocadillo::serve(listener, service)
             .background(runner.clone())

@@ -57,7 +57,7 @@ async fn any_tower_service_is_served_exactly() {
         .await
         .expect("a port");
     let addr = listener.local_addr().expect("an address");
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     tokio::spawn(
         serve(listener, Plain(tx))
             .background(runner.clone())
@@ -207,7 +207,8 @@ async fn a_service_is_not_called_while_too_much_waits() {
     let runner = Runner::current()
         .max_running(1)
         .max_waiting(1)
-        .overflow(Overflow::HoldBack);
+        .overflow(Overflow::HoldBack)
+        .build();
     let server = serve(listener, Gated(gate.clone())).background(runner.clone());
     tokio::spawn(server.into_future());
 

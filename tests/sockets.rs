@@ -243,7 +243,7 @@ fn task_that_blocks_its_thread_cannot_delay_its_own_response() {
         res.bytes(vec![b'x'; 1024 * 1024]);
         Ok(())
     }
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let app = App::new()
         .state(blocked)
         .add("/", &["get"], view)
@@ -399,7 +399,7 @@ async fn gated(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn view_runs_to_its_end_although_the_client_has_left() {
     let gate = Gate::default();
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let app = App::new()
         .state(gate.clone())
         .route(gated)
@@ -476,7 +476,7 @@ async fn detached_views_are_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flood_of_resets_costs_no_memory() {
     let total = std::env::var("BOCADILLO_RESETS").map_or(100_000, |n| n.parse().expect("a number"));
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let app = App::new().route(forever).background(runner.clone());
     let (addr, mut starts) = start_probed(app).await;
     tokio::spawn(async move { while starts.recv().await.is_some() {} });

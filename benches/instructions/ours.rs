@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
 async fn serve(listener: TcpListener) -> bocadillo::Result<()> {
     let runner = match server::variant().as_deref() {
         Some("default") => Runner::default(),
-        _ => Runner::current(),
+        _ => Runner::current().build(),
     };
     App::new()
         .route(plain)

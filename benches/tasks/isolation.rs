@@ -41,7 +41,7 @@ async fn burn(_req: &mut Request, res: &mut Response) {
 #[tokio::main]
 async fn serve(runner: &str) -> bocadillo::Result<()> {
     let runner = match runner {
-        "current" => Runner::current(),
+        "current" => Runner::current().build(),
         _ => Runner::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -68,7 +68,11 @@ async fn bare_on_the_same_runtime(req: &mut Request, _res: &mut Response) -> boc
 }
 
 /// Serves with this runner; its times are from "sent", as its reports have it.
-fn serve(runtime: &Runtime, runner: Runner, bare: &Bare) -> io::Result<(SocketAddr, Times)> {
+fn serve(
+    runtime: &Runtime,
+    runner: bocadillo::background::Builder,
+    bare: &Bare,
+) -> io::Result<(SocketAddr, Times)> {
     let times = Times::default();
     let starts = Starts::default();
     let (kept, found) = (Arc::clone(&times), starts.clone());

@@ -41,7 +41,8 @@ async fn case(name: &str) -> io::Result<()> {
         let running = if name == "asleep" { TASKS + 1 } else { 1 };
         let runner = Runner::current()
             .max_running(running)
-            .max_waiting(TASKS + 1);
+            .max_waiting(TASKS + 1)
+            .build();
         let client = Client::with_runner(App::new().route(index), runner.clone());
         client.get("/").await;
         while runner.stats().registered < TASKS as u64 + 1 {

@@ -268,8 +268,8 @@ pub fn view(args: TokenStream, item: TokenStream) -> TokenStream {
 /// assert_eq!(client.get("/orders/x").await.status(), 400);
 ///
 /// // A function of the same name is left behind: a unit test can call it.
-/// let mut req = Request::from(http::Request::new("".into()));
-/// let mut res = Response::new();
+/// let mut req = bocadillo::testing::request(http::Request::new("".into()));
+/// let mut res = bocadillo::testing::response();
 /// order(&mut req, &mut res, 8).await;
 /// # }
 /// ```

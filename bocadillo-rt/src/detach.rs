@@ -12,18 +12,19 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     app::Shared,
-    background::dropped,
+    background,
     exchange::{Answer, Running},
+    guard::drop_guarded,
     host::Host,
     limits::Limits,
 };
@@ -45,23 +46,20 @@ pub(crate) struct Detached {
     limit: usize,
     limit_per_connection: usize,
     timeout: Duration,
-    /// One has ended.
-    ended: Notify,
 }
 
-/// A number with a bound. `SeqCst`, as its partner is [`Detached::idle`]: that looks after it is to
-/// be told, and is told after the number has changed.
+/// A number with a bound.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicUsize);
 
 impl Count {
     fn try_add(&self, limit: usize) -> bool {
         let below = |running| (running < limit).then_some(running + 1);
-        self.0.fetch_update(SeqCst, SeqCst, below).is_ok()
+        self.0.fetch_update(Relaxed, Relaxed, below).is_ok()
     }
 
     fn remove(&self) {
-        self.0.fetch_sub(1, SeqCst);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -72,24 +70,6 @@ impl Detached {
             limit: limits.detached,
             limit_per_connection: limits.detached_per_connection,
             timeout: limits.detached_timeout,
-            ended: Notify::new(),
-        }
-    }
-
-    /// Waits until there are none.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub(crate) async fn idle(&self) {
-        loop {
-            // Before the look, so that no end between the two is missed.
-            let mut ended = std::pin::pin!(self.ended.notified());
-            ended.as_mut().enable();
-            if self.running.0.load(SeqCst) == 0 {
-                return;
-            }
-            ended.await;
         }
     }
 }
@@ -97,24 +77,34 @@ impl Detached {
 /// Lets a view run on without its client, within the limits.
 pub(crate) fn detach(view: Running, host: Host) {
     let Ok(runtime) = Handle::try_current() else {
-        return dropped(view);
+        return drop_guarded("a view", view);
     };
-    let Some(permit) = Permit::take(host) else {
-        tracing::debug!("view dropped: its client has left, and too many views are detached");
-        return dropped(view);
+    let Some(permit) = Permit::take(host, &view) else {
+        tracing::warn!(
+            view = view.name,
+            "view dropped: its client has left, and too many views are detached"
+        );
+        return drop_guarded("a view", view);
     };
     runtime.spawn(run(Alone(view), permit));
 }
 
+/// The view has given back what it holds before its permit goes.
 async fn run(view: Alone, permit: Permit) {
+    let (name, location) = (view.0.name, view.0.location);
     let timeout = permit.shared.detached.timeout;
-    // It starts its tasks itself, and its response is for nobody.
-    if tokio::time::timeout(timeout, view).await.is_err() {
-        tracing::warn!(
-            ?timeout,
+    tokio::select! {
+        biased;
+        // It starts its tasks itself, and its response is for nobody.
+        _ = view => {}
+        // The report of the shutdown names it.
+        () = permit.shared.runner.aborted() => {}
+        () = sleep(timeout) => tracing::warn!(
+            view = name, %location, ?timeout,
             "view dropped: it ran for too long after its client had left"
-        );
+        ),
     }
+    drop(permit);
 }
 
 /// A view without its client.
@@ -125,13 +115,14 @@ impl Future for Alone {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let _restore = Restore(IS_DETACHED.replace(true));
-        self.0.as_mut().poll(cx)
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        dropped(mem::replace(&mut self.0, Box::pin(future::pending())));
+        let view = mem::replace(&mut self.0, Running::service(future::pending()));
+        drop_guarded("a view", view);
     }
 }
 
@@ -147,10 +138,12 @@ impl Drop for Restore {
 struct Permit {
     shared: Arc<Shared>,
     host: Host,
+    /// The end of the server waits for it.
+    _token: background::Detached,
 }
 
 impl Permit {
-    fn take(host: Host) -> Option<Self> {
+    fn take(host: Host, view: &Running) -> Option<Self> {
         let shared = Arc::clone(host.shared()?);
         let detached = &shared.detached;
         let peer = host.peer();
@@ -163,7 +156,12 @@ impl Permit {
             }
             return None;
         }
-        Some(Self { shared, host })
+        let token = shared.runner.detached(view.name, view.location);
+        Some(Self {
+            shared,
+            host,
+            _token: token,
+        })
     }
 }
 
@@ -171,7 +169,6 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let detached = &self.shared.detached;
         detached.running.remove();
-        detached.ended.notify_waiters();
         if let Some(peer) = self.host.peer() {
             peer.detached.remove();
         }

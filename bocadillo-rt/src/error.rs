@@ -5,6 +5,8 @@ use std::{error::Error as StdError, fmt};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::guard::guarded;
+
 /// Any error, on the heap.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -110,6 +112,20 @@ impl fmt::Display for Chain<'_> {
         }
         Ok(())
     }
+}
+
+/// Describes an error with its causes, and drops it. Its own code does both, and may panic.
+///
+/// # Errors
+///
+/// Returns the message of such a panic.
+#[cold]
+pub(crate) fn describe(error: BoxError) -> Result<String, String> {
+    guarded(|| {
+        let text = Chain(&*error).to_string();
+        drop(error);
+        text
+    })
 }
 
 /// An error with a status: it becomes `{"error": "404 Not Found", "status": 404}`.

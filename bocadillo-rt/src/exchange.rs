@@ -1,23 +1,23 @@
 //! One request and its response, from the view's call to the response's hand-over.
 
 use std::{
-    any::Any,
     convert::Infallible,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::Location,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::{About, Background, Lost, message},
+    background::{Background, Meta, is_failure},
     body::Body,
     detach,
     error::{Error, Result},
+    guard::{catch, drop_guarded, guarded},
     host::Host,
     mount::Prefix,
     request::{Request, Source},
@@ -30,7 +30,33 @@ use crate::{
 /// What hyper is given: its own type, so that nobody need move it.
 pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
 
-pub(crate) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
+/// What answers a request: a view or a service, with its name for the log.
+pub(crate) struct Running {
+    future: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    pub(crate) name: &'static str,
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Running {
+    /// A service, or an answer that is there already.
+    #[track_caller]
+    pub(crate) fn service(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
+        Self {
+            future: Box::pin(answer),
+            name: "service",
+            location: Location::caller(),
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Answer;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.future.as_mut().poll(cx)
+    }
+}
 
 /// A request and its response. The response outlives a view that fails, panics, or is dropped: its
 /// tasks run in each case.
@@ -41,8 +67,6 @@ struct Exchange<'a> {
     busy: Option<Busy>,
     /// The view returned an error, panicked, or was dropped.
     has_failed: bool,
-    /// What was registered on responses that are not there any more.
-    lost: Lost,
 }
 
 impl<'a> Exchange<'a> {
@@ -59,7 +83,6 @@ impl<'a> Exchange<'a> {
             route,
             busy,
             has_failed: true,
-            lost: Lost::default(),
         }
     }
 
@@ -84,13 +107,16 @@ impl<'a> Exchange<'a> {
         reason = "to drop what is empty takes its time too"
     )]
     #[inline(always)]
-    fn finish(mut self, outcome: std::thread::Result<Result<()>>) {
+    fn finish(mut self, outcome: Result<Result<()>, String>) {
         match outcome {
             Ok(Ok(())) => self.has_failed = false,
-            Ok(Err(error)) => self.answer_error(&error),
+            Ok(Err(error)) => {
+                self.answer_error(&error);
+                drop_guarded("a view's error", error);
+            }
             Err(panic) => {
                 let view = self.view_name();
-                self.response.answer_panic(&message(&*panic), view);
+                self.response.answer_panic(&panic, view);
             }
         }
         self.hand_over();
@@ -98,19 +124,21 @@ impl<'a> Exchange<'a> {
         mem::forget(self);
     }
 
-    /// Lets the app's own handler answer, if it has one for this error.
+    /// Lets the app's own handler answer, if it has one for this error. The handler is a user's code,
+    /// and so is what the error says of itself.
     #[cold]
     fn answer_error(&mut self, error: &Error) {
         let view = self.view_name();
         self.response.begin_error();
         let (request, response) = (&*self.request, &mut *self.response);
         let handlers = request.host().shared().map(|shared| &shared.on_error);
-        let handled = || handlers.is_some_and(|all| all.handle(request, response, error));
-        let handled = || catch_unwind(AssertUnwindSafe(handled));
-        match self.lost.within(handled) {
-            Ok(true) => {}
-            Ok(false) => self.response.answer_error(error, view),
-            Err(panic) => self.response.answer_panic(&message(&*panic), view),
+        let answered = guarded(|| {
+            if !handlers.is_some_and(|all| all.handle(request, response, error)) {
+                response.answer_error(error, view);
+            }
+        });
+        if let Err(panic) = answered {
+            self.response.answer_panic(&panic, view);
         }
     }
 
@@ -136,9 +164,6 @@ impl<'a> Exchange<'a> {
     /// Accepts what the view has registered, unless a door around this app takes care of it.
     #[inline]
     fn accept(&mut self) -> Option<OnDone> {
-        if !self.lost.is_empty() {
-            self.response.tasks_mut().lose(&mut self.lost);
-        }
         if self.response.tasks_mut().is_empty() {
             return None;
         }
@@ -147,7 +172,8 @@ impl<'a> Exchange<'a> {
 
     fn accept_some(&mut self) -> Option<OnDone> {
         let status = self.response.status_code();
-        if self.has_failed || is_failure(status) {
+        let has_failed = self.has_failed || is_failure(status);
+        if has_failed {
             self.response.tasks_mut().view_failed();
         }
         if let Some(outer) = self.request.extensions().get::<Background>() {
@@ -158,21 +184,17 @@ impl<'a> Exchange<'a> {
         let runner = &host.shared()?.runner;
         // Reports alone tell it.
         let route = runner.reports().then(|| self.route_path()).flatten();
-        let fill = |about: &mut About| {
-            about.status = Some(status);
-            about.route = route;
-            about.pool = host
+        let fill = |meta: &mut Meta| {
+            meta.status = Some(status);
+            meta.route = route;
+            meta.has_failed = has_failed;
+            meta.pool = host
                 .peer()
                 .filter(|_| runner.is_current())
                 .map(|peer| Arc::clone(&peer.pool));
         };
         Some(runner.accept(self.response.tasks_mut(), fill))
     }
-}
-
-/// As the condition of a task sees it.
-pub(crate) fn is_failure(status: StatusCode) -> bool {
-    status.as_u16() >= 400
 }
 
 impl Response {
@@ -206,7 +228,6 @@ impl Response {
 impl Drop for Exchange<'_> {
     /// The view was dropped.
     fn drop(&mut self) {
-        self.lost.gather();
         if let Some(on_done) = self.accept() {
             on_done.done(Delivery::Aborted { bytes: 0 });
         }
@@ -227,7 +248,11 @@ pub(crate) fn answer(
 }
 
 /// What makes a view.
-pub(crate) struct ViewEndpoint<V>(pub(crate) V);
+pub(crate) struct ViewEndpoint<V> {
+    pub(crate) view: V,
+    pub(crate) name: &'static str,
+    pub(crate) location: &'static Location<'static>,
+}
 
 impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
     /// Calls the view.
@@ -249,15 +274,14 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
     ) -> Running {
         // Unlike `Box::new`, this writes no more than there is to be written.
         let mut place = Box::<Place<_>>::default();
-        let view = self.0();
+        let view = (self.view)();
         let mut request = Request::new(head, body, params, host);
         // Nothing was there that had to be dropped.
         mem::forget(place.future.replace(async move {
             let mut response = Response::new();
-            let mut exchange = Exchange::new(&mut request, &mut response, route, busy);
+            let exchange = Exchange::new(&mut request, &mut response, route, busy);
             let view = view.run(exchange.request, exchange.response);
-            let lost = &mut exchange.lost;
-            let outcome = Contain { view, lost }.await;
+            let outcome = catch(view).await;
             exchange.finish(outcome);
             // Not by a method, to which it would be moved.
             let Response {
@@ -269,7 +293,11 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             }
             Ok(http::Response::from_parts(head, body))
         }));
-        Box::into_pin(place)
+        Running {
+            future: Box::into_pin(place),
+            name: self.name,
+            location: self.location,
+        }
     }
 }
 
@@ -297,29 +325,6 @@ impl<F: Future> Future for Place<F> {
             Some(future) => future.poll(cx),
             // It is filled where it is made.
             None => Poll::Pending,
-        }
-    }
-}
-
-pin_project! {
-    /// A view whose panics are caught, and what it loses noted.
-    struct Contain<'a, F> {
-        #[pin]
-        view: F,
-        lost: &'a mut Lost,
-    }
-}
-
-impl<F: Future> Future for Contain<'_, F> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let view = this.view;
-        let poll = || catch_unwind(AssertUnwindSafe(|| view.poll(cx)));
-        match this.lost.within(poll) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,10 +18,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    background::{About, Background, Runner, message},
+    background::{Background, Meta, Runner, is_failure},
     body::Body,
     boxed::BoxedService,
-    exchange::{Running, is_failure},
+    exchange::Running,
+    guard::guarded,
     host::Peer,
     response::may_have_content,
     sent::{Busy, Connection, Delivery, SentBody},
@@ -198,7 +198,7 @@ pub(crate) fn serve(
     let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
     request.extensions_mut().insert(Around(Arc::clone(peer)));
     let answering = foreign.begin(request, busy);
-    Box::pin(async move {
+    Running::service(async move {
         let response = answering.await?;
         Ok(response.map(|body| body.map(Body::from)))
     })
@@ -223,11 +223,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = catch_unwind(AssertUnwindSafe(|| this.stage.as_mut().respond(cx)));
+        let polled = guarded(|| this.stage.as_mut().respond(cx));
         let response = match polled {
             Ok(polled) => ready!(polled)?,
             Err(panic) => {
-                tracing::error!(panic = message(&*panic), "service panicked");
+                tracing::error!(panic, "service panicked");
                 empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };
@@ -297,14 +297,15 @@ impl Exchange {
         if slot.is_empty() {
             self.connection.watch_wrapped(headers, &mut body, version);
         } else {
-            if is_failure(status) {
+            let has_failed = is_failure(status);
+            if has_failed {
                 slot.view_failed();
             }
-            let about = About {
-                status: Some(status),
-                ..self.background.about()
-            };
-            let on_done = self.runner.accept(&mut slot, |known| *known = about);
+            let on_done = self.runner.accept(&mut slot, |meta| {
+                self.background.describe(meta);
+                meta.status = Some(status);
+                meta.has_failed = has_failed;
+            });
             self.connection
                 .track_wrapped(status, headers, &mut body, version, on_done);
         }
@@ -321,7 +322,10 @@ impl Drop for Exchange {
         let mut slot = self.background.close(&self.runner);
         if !slot.is_empty() {
             slot.view_failed();
-            let on_done = self.runner.accept(&mut slot, |_| {});
+            let on_done = self.runner.accept(&mut slot, |meta: &mut Meta| {
+                self.background.describe(meta);
+                meta.has_failed = true;
+            });
             on_done.done(Delivery::Aborted { bytes: 0 });
         }
     }

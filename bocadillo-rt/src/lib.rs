@@ -22,6 +22,7 @@ mod detach;
 mod error;
 mod exchange;
 mod foreign;
+mod guard;
 mod host;
 mod limits;
 mod listener;

@@ -126,5 +126,5 @@ fn serve(
     }
     // Its tasks are left to the door around the app.
     let responding = service.respond(request);
-    Box::pin(async move { Ok(responding.await.map(SentBody::untracked)) })
+    Running::service(async move { Ok(responding.await.map(SentBody::untracked)) })
 }

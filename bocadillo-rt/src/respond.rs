@@ -35,7 +35,7 @@ impl Begun {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         // What panics has ended too: it must not be polled again.
         self.has_ended = true;
-        let answer = self.view.as_mut().poll(cx);
+        let answer = Pin::new(&mut self.view).poll(cx);
         self.has_ended = answer.is_ready();
         answer
     }
@@ -43,7 +43,7 @@ impl Begun {
     /// The view, if it has not ended; what it leaves behind is nobody's.
     #[cold]
     fn take_running(&mut self) -> Running {
-        mem::replace(&mut self.view, Box::pin(future::pending()))
+        mem::replace(&mut self.view, Running::service(future::pending()))
     }
 }
 

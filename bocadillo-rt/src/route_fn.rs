@@ -3,7 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,8 +11,8 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    background::message,
     error::{Error, Result},
+    guard::guarded,
     request::Request,
     response::Response,
     routing::FromParam,
@@ -114,8 +114,7 @@ macro_rules! route_fns {
 
 /// A user's own type may panic at what the client sent.
 fn param<T: FromParam>(req: &Request, name: &str) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(|| req.param(name))).unwrap_or_else(|panic| {
-        let panic = message(&*panic);
+    guarded(|| req.param(name)).unwrap_or_else(|panic| {
         Err(Error::msg(format!(
             "path parameter `{name}` panicked: {panic}"
         )))
@@ -145,10 +144,10 @@ impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
 
     fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running {
         // It need not be an `async fn`, and may panic before there is a future.
-        match catch_unwind(AssertUnwindSafe(|| self.0.call(req, res))) {
+        match guarded(|| self.0.call(req, res)) {
             Ok(view) => RunView::Running { view },
             Err(panic) => RunView::Refused {
-                error: Some(Error::msg(format!("panicked: {}", message(&*panic)))),
+                error: Some(Error::msg(format!("panicked: {panic}"))),
             },
         }
     }

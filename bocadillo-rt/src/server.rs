@@ -26,9 +26,9 @@ use tower_service::Service;
 
 use crate::{
     app::Built,
-    background::Runner,
+    background::{Connected, Runner},
     body::Body,
-    detach::{Count, Detached},
+    detach::Count,
     error::{BoxError, Result},
     foreign::Foreign,
     host::Peer,
@@ -100,7 +100,8 @@ pub struct Serve<L, S> {
 
 impl<L, S> Serve<L, S> {
     /// Sets the runner of background tasks.
-    pub fn background(self, runner: Runner) -> Self {
+    pub fn background(self, runner: impl Into<Runner>) -> Self {
+        let runner = runner.into();
         Self { runner, ..self }
     }
 
@@ -141,13 +142,13 @@ where
             shutdown,
         } = self;
         runner.adopt_current();
+        let runner = runner.of_server();
         Box::pin(async move {
             let serve =
                 |connection, addr| Foreign::new(service.clone(), runner.clone(), connection, addr);
             let server = Server {
                 limits: &limits,
                 runner: &runner,
-                detached: None,
                 ending: None,
             };
             server.run(listener, shutdown, serve).await
@@ -174,7 +175,6 @@ pub(crate) async fn serve_app(
     let server = Server {
         limits,
         runner: &shared.runner,
-        detached: Some(&shared.detached),
         ending: Some(&shared.ending),
     };
     let serve = |connection, addr| {
@@ -215,7 +215,6 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 struct Server<'a> {
     limits: &'a Limits,
     runner: &'a Runner,
-    detached: Option<&'a Detached>,
     ending: Option<&'a CancellationToken>,
 }
 
@@ -247,9 +246,15 @@ impl Server<'_> {
         let limits = self.limits;
         let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
         let permits = Arc::new(Semaphore::new(limits.connections));
-        let accepting = accept_all(listener, limits, &watch, &permits, service);
+        let accept = Accept {
+            limits,
+            runner: self.runner,
+            watch: &watch,
+            permits,
+        };
+        let accepting = accept.all(listener, service);
         // The listener is dropped with the loop, before anything is waited for.
-        let _serving = tokio::select! {
+        let serving = tokio::select! {
             serving = shutdown.wait() => serving,
             () = accepting => None,
         };
@@ -258,55 +263,70 @@ impl Server<'_> {
         }
         let ending = Ending {
             watch: &watch,
-            connections: &permits,
-            max_connections: limits.connections,
-            detached: self.detached,
             runner: self.runner,
+            serving,
         };
         ending.run().await
     }
 }
 
-/// Accepts, for ever.
-async fn accept_all<L, S, B>(
-    mut listener: L,
-    limits: &Limits,
-    watch: &Watch,
-    permits: &Arc<Semaphore>,
-    service: impl Fn(Connection, Option<SocketAddr>) -> S,
-) where
-    L: Listener,
-    S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    let builder = builder(limits);
-    if let Some(addr) = listener.local_addr() {
-        tracing::info!("listening on {addr}");
+/// What it takes to accept connections.
+struct Accept<'a> {
+    limits: &'a Limits,
+    runner: &'a Runner,
+    watch: &'a Watch,
+    permits: Arc<Semaphore>,
+}
+
+impl Accept<'_> {
+    /// Accepts, for ever.
+    async fn all<L, S, B>(
+        self,
+        mut listener: L,
+        service: impl Fn(Connection, Option<SocketAddr>) -> S,
+    ) where
+        L: Listener,
+        S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        if let Some(addr) = listener.local_addr() {
+            tracing::info!("listening on {addr}");
+        }
+        loop {
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                return;
+            };
+            let (io, addr) = accept(&mut listener).await;
+            let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
+                _permit: permit,
+                _connected: self.runner.connected(),
+                _watch: self.watch.clone(),
+            });
+            let (io, connection) = TrackedIo::with_guard(io, Arc::clone(&seat));
+            self.watch.add(&connection);
+            let service = service(connection.clone(), addr);
+            let builder = builder(self.limits, Streams::with_guard(seat));
+            let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+            let finish = UpgradeableConnection::graceful_shutdown;
+            let driven = connection.drive_until(served.into_owned(), finish);
+            tokio::spawn(Serving { driven, addr });
+        }
     }
-    loop {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            return;
-        };
-        let (io, addr) = accept(&mut listener).await;
-        let (io, connection) = TrackedIo::new(io);
-        watch.add(&connection);
-        let service = service(connection.clone(), addr);
-        let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-        let finish = UpgradeableConnection::graceful_shutdown;
-        let driven = connection.drive_until(served.into_owned(), finish);
-        tokio::spawn(Serving {
-            driven,
-            addr,
-            _permit: permit,
-            _watch: watch.clone(),
-        });
-    }
+}
+
+/// The place of a connection, among those that may be and those that a shutdown waits for. Its IO has
+/// it, which an upgrade may take over, and so have the tasks of its streams.
+struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _connected: Connected,
+    /// The watch goes on as long as there are connections, whatever becomes of the accept loop.
+    _watch: Watch,
 }
 
 pin_project! {
@@ -315,9 +335,6 @@ pin_project! {
         #[pin]
         driven: Driven<F>,
         addr: Option<SocketAddr>,
-        _permit: OwnedSemaphorePermit,
-        // As long as there are connections, whatever becomes of the loop that accepts them.
-        _watch: Watch,
     }
 }
 
@@ -365,8 +382,8 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn builder(limits: &Limits) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams::new());
+fn builder(limits: &Limits, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder
         .http1()
         .max_headers(limits.headers)

@@ -1,26 +1,32 @@
 //! How a server ends: in peace, and in time.
 //!
-//! 1. It stops to accept: the listener is dropped.
-//! 2. Connections end after the responses that are under way; whose response is sent, its tasks
-//!    start. Half of the time is for this at most: then they are closed, which releases their tasks
-//!    too, so that a client that reads slowly cannot take the time of the tasks.
-//! 3. Views that run on without their client end, and what they register.
-//! 4. Tasks end, follow-ups included, until the deadline: see [`Runner::drain`].
+//! | phase | ends | what happens |
+//! | --- | --- | --- |
+//! | accepting | at once | the listener is dropped |
+//! | requests | at half of the time | connections finish the responses that are under way; one without a request is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
+//! | the rest | a tenth, or a second, before the deadline | views without a client, tasks, follow-ups, functions and reports end by themselves |
+//! | asked | at the deadline | tasks see [`cancelled`](crate::background::Context::cancelled) |
+//! | cut | 100 ms later | what is left is cut off, and named |
+//!
+//! All of it is in one account, the server's share of its [`Runner`]: see `background::scheduler`.
 
 use std::{
     pin::Pin,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    background::{DrainReport, Runner},
-    detach::Detached,
+    background::{Deadline, DrainReport, Runner},
     error::{Error, Result},
     sent::Watch,
     signals::Serving,
 };
+
+/// How long a connection without a request may take to close by itself: a client of HTTP/2 answers a
+/// PING before, if it does.
+const IDLE_GRACE: Duration = Duration::from_millis(200);
 
 /// When a server is to end.
 #[derive(Default)]
@@ -59,11 +65,9 @@ impl Shutdown {
 /// What of a server there is to end.
 pub(crate) struct Ending<'a> {
     pub(crate) watch: &'a Watch,
-    /// One permit for each connection.
-    pub(crate) connections: &'a Semaphore,
-    pub(crate) max_connections: usize,
-    pub(crate) detached: Option<&'a Detached>,
     pub(crate) runner: &'a Runner,
+    /// Where a signal asked for the end.
+    pub(crate) serving: Option<Serving>,
 }
 
 impl Ending<'_> {
@@ -71,42 +75,65 @@ impl Ending<'_> {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the tasks that still run.
+    /// Returns an error that names what was cut off, and what still runs.
     pub(crate) async fn run(self) -> Result<()> {
-        let limit = self.runner.configured_drain_timeout();
-        let stats = self.runner.stats();
-        let tasks = stats.waiting + stats.running;
-        tracing::info!(?limit, tasks, "shutting down");
+        let limit = self.runner.drain_timeout();
+        // From now on a signal is the second one: it names what it cuts off.
+        let serving = self.serving.unwrap_or_else(Serving::ending);
+        let _names = serving.names(self.runner.clone());
+        let (pending, stats) = (self.runner.pending(), self.runner.stats());
+        tracing::info!(
+            ?limit,
+            connections = pending.connections(),
+            waiting = pending.waiting(),
+            running = stats.running,
+            "shutting down"
+        );
         let begun = Instant::now();
-        self.end_connections(limit / 2).await;
-        if let Some(detached) = self.detached {
-            let left = limit.saturating_sub(begun.elapsed());
-            let _ = timeout(left, detached.idle()).await;
-        }
-        let left = limit.saturating_sub(begun.elapsed());
-        let report = self.runner.drain(left).await;
-        tracing::info!(took = ?begun.elapsed(), "shut down");
+        let deadline = Deadline::after(limit);
+        end_connections(self.watch, self.runner, limit / 2).await;
+        let report = self.runner.drain_share(deadline).await;
+        let stats = report.stats;
+        tracing::info!(
+            took = ?begun.elapsed(),
+            completed = stats.completed,
+            failed = stats.failed + stats.panicked + stats.timed_out,
+            refused = stats.refused,
+            cut_off = report.cut.len() + report.waiting,
+            still_running = report.still_running.len(),
+            "shut down"
+        );
         result(&report)
     }
+}
 
-    async fn end_connections(&self, limit: Duration) {
-        self.watch.finish_all();
-        if timeout(limit, self.no_connection()).await.is_err() {
-            tracing::warn!("connections closed: their responses took too long");
-            self.watch.close_all();
-            let _ = timeout(Duration::from_secs(1), self.no_connection()).await;
+async fn end_connections(watch: &Watch, runner: &Runner, limit: Duration) {
+    watch.finish_all();
+    let idle = async {
+        loop {
+            sleep(IDLE_GRACE).await;
+            watch.close_idle();
         }
-    }
-
-    async fn no_connection(&self) {
-        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
-        // It is never closed.
-        let _ = self.connections.acquire_many(all).await;
+    };
+    let ended = async {
+        tokio::select! {
+            () = runner.no_connection() => {}
+            () = idle => {}
+        }
+    };
+    if timeout(limit, ended).await.is_err() {
+        let connections = runner.pending().connections();
+        tracing::warn!(
+            connections,
+            "connections closed: their responses took too long"
+        );
+        watch.close_all();
+        let _ = timeout(Duration::from_secs(1), runner.no_connection()).await;
     }
 }
 
 fn result(report: &DrainReport) -> Result<()> {
-    if report.still_running.is_empty() {
+    if report.is_clean() {
         return Ok(());
     }
     Err(Error::msg(format!("shut down, but not clean: {report}")))

@@ -7,30 +7,54 @@
 use std::{
     io,
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,
     },
     thread,
 };
 
+use slab::Slab;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
+use crate::background::{self, Runner};
+
 static SIGNALS: OnceLock<Option<CancellationToken>> = OnceLock::new();
 
-/// How many servers wait for a signal, or have seen it and end in peace.
+/// How many servers a signal is to end.
 static SERVING: AtomicUsize = AtomicUsize::new(0);
 
-/// A server that a signal is to end gracefully.
-pub(crate) struct Serving(());
+/// What the servers that end now have under way.
+static ENDING: Mutex<Slab<Runner>> = Mutex::new(Slab::new());
+
+fn ending() -> MutexGuard<'static, Slab<Runner>> {
+    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A server that a signal ends: gracefully, or at once if it ends already.
+pub(crate) struct Serving {
+    /// A first signal is for this server.
+    is_served: bool,
+}
 
 impl Serving {
-    /// From here on signals are seen.
+    /// Begins to listen: a signal ends this server gracefully.
     pub(crate) fn new() -> Self {
         SIGNALS.get_or_init(listen);
         SERVING.fetch_add(1, SeqCst);
-        Self(())
+        Self { is_served: true }
+    }
+
+    /// Begins to listen for a server that ends for another reason: a signal ends it at once.
+    pub(crate) fn ending() -> Self {
+        SIGNALS.get_or_init(listen);
+        Self { is_served: false }
+    }
+
+    /// A signal that ends the process at once names what this server has under way.
+    pub(crate) fn names(&self, runner: Runner) -> Names {
+        Names(ending().insert(runner))
     }
 
     /// Waits for SIGTERM or SIGINT; elsewhere than on Unix, for Ctrl-C.
@@ -48,7 +72,26 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        SERVING.fetch_sub(1, SeqCst);
+        if self.is_served {
+            SERVING.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+/// Keeps the names at hand until the server has ended.
+pub(crate) struct Names(usize);
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        ending().try_remove(self.0);
+    }
+}
+
+/// Says what ends with the process.
+fn name_all() {
+    let runners: Vec<_> = ending().iter().map(|(_, runner)| runner.clone()).collect();
+    for runner in runners {
+        background::cut_off_by_signal(&runner);
     }
 }
 
@@ -82,8 +125,9 @@ fn run(signalled: &CancellationToken, listens: mpsc::Sender<()>) -> io::Result<(
         loop {
             let code = signals.next().await?;
             if signalled.is_cancelled() || SERVING.load(SeqCst) == 0 {
-                if signalled.is_cancelled() {
+                if signalled.is_cancelled() || !ending().is_empty() {
                     tracing::warn!("a second signal: ending at once");
+                    name_all();
                 }
                 #[allow(clippy::exit, reason = "what a signal is for")]
                 std::process::exit(code);

@@ -119,7 +119,8 @@ async fn run(seed: u64) {
             Overflow::Refuse
         })
         .timeout(plan.timeout)
-        .on_report(move |report| kept.lock().expect("no panic").push(report.clone()));
+        .on_report(move |report| kept.lock().expect("no panic").push(report.clone()))
+        .build();
     let world = World {
         plan: Arc::clone(&plan),
         records: records.clone(),

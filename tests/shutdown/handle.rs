@@ -92,7 +92,7 @@ async fn serve() -> Served {
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let app = App::new()
         .route(gate)
         .state(at.clone())
@@ -179,7 +179,8 @@ async fn a_drain_names_what_it_cuts_and_counts_it() {
     let kept = Arc::clone(&reports);
     let runner = Runner::current()
         .max_running(2)
-        .on_report(move |report| kept.lock().expect("no panic").push(report.clone()));
+        .on_report(move |report| kept.lock().expect("no panic").push(report.clone()))
+        .build();
     let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
     client.get("/").await;
     client.get("/").await;
@@ -207,7 +208,7 @@ async fn an_ended_runner_refuses() {
     async fn index(_req: &mut Request, res: &mut Response) {
         res.background(async {});
     }
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
     assert!(runner.drain(PATIENCE).await.is_clean());
     let reports = client.get("/").await.tasks().await;
@@ -223,7 +224,7 @@ async fn a_drain_waits_for_functions_that_were_left_behind() {
         let long = Task::blocking(|| std::thread::sleep(Duration::from_millis(300)));
         res.background(long.timeout(Duration::from_millis(20)));
     }
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
     let reports = client.get("/").await.tasks().await;
     assert_eq!(reports[0].outcome, State::TimedOut);

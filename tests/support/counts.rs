@@ -10,7 +10,7 @@ use std::{
 
 use bocadillo::{
     Request, Runner,
-    background::{Report, Stats},
+    background::{Builder, Report, Stats},
 };
 use tokio::{sync::Notify, time::sleep};
 
@@ -45,9 +45,11 @@ pub async fn until(runner: &Runner, what: &str, holds: impl Fn(Stats) -> bool) {
 pub struct Reports(Arc<Mutex<Vec<Report>>>);
 
 impl Reports {
-    pub fn of(&self, runner: Runner) -> Runner {
+    pub fn of(&self, runner: Builder) -> Runner {
         let all = Arc::clone(&self.0);
-        runner.on_report(move |report| all.lock().expect("no panic").push(report.clone()))
+        runner
+            .on_report(move |report| all.lock().expect("no panic").push(report.clone()))
+            .build()
     }
 
     pub fn all(&self) -> Vec<Report> {

@@ -141,7 +141,11 @@ impl App {
             path: format!("{slash}{path}").into(),
             methods: parsed,
             name,
-            endpoint: Box::new(ViewEndpoint(view)),
+            endpoint: Box::new(ViewEndpoint {
+                view,
+                name,
+                location,
+            }),
             location,
         });
         self
@@ -286,9 +290,18 @@ impl App {
 
     /// Sets the runner of background tasks.
     #[must_use]
-    pub fn background(mut self, runner: Runner) -> Self {
-        self.runner = runner;
+    pub fn background(mut self, runner: impl Into<Runner>) -> Self {
+        self.runner = runner.into();
         self
+    }
+
+    /// Returns the runner of background tasks: for its numbers.
+    #[must_use]
+    pub fn runner(&self) -> &Runner {
+        match &self.built {
+            Some(built) => &built.shared.runner,
+            None => &self.runner,
+        }
     }
 
     /// Sets the limits.

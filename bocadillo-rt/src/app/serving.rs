@@ -153,7 +153,7 @@ impl App {
         let shared = Arc::new(Shared {
             router,
             state: self.state,
-            runner: self.runner,
+            runner: self.runner.of_server(),
             body_limit: self.limits.body,
             body_timeout: self.limits.body_timeout,
             ending: CancellationToken::new(),

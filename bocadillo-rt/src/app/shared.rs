@@ -147,7 +147,7 @@ fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option
         }
         Found::Nothing | Found::View(..) | Found::Layers(_) => Err(HttpError::new(404).into()),
     });
-    Box::pin(future::ready(answer))
+    Running::service(future::ready(answer))
 }
 
 /// Beside what was asked for, and by its last part alone: so it is right beneath a prefix too, and

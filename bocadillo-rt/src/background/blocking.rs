@@ -1,122 +1,85 @@
 //! Functions that block, as tasks.
+//!
+//! The permit of a function is taken before its task starts, so its time is that of the function. It
+//! goes with the function and not with the task: nothing can end a function that runs, and one whose
+//! task has timed out still takes its thread. A function that was not called by then never is.
 
-use std::{
-    panic,
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use slab::Slab;
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
-use super::{Context, Outcome, Unfinished, context};
-use crate::error::BoxError;
+use super::{Outcome, Runner, Unfinished, context, task::Ended};
 
-/// What a runner knows of functions that block: how many may run, and which do. Nothing can end
-/// one, so one may run on when its task has timed out or was cut off.
-#[derive(Debug)]
-pub(super) struct Blocking {
-    permits: Arc<Semaphore>,
-    calls: Mutex<Slab<Unfinished>>,
-    /// One has returned.
-    returned: Notify,
-}
-
-impl Blocking {
-    pub(super) fn new(max: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(max)),
-            calls: Mutex::default(),
-            returned: Notify::new(),
-        }
-    }
-
-    /// The tasks whose functions run now.
-    pub(super) fn calls(&self) -> Vec<Unfinished> {
-        self.locked().iter().map(|(_, call)| call.clone()).collect()
-    }
-
-    /// Waits until none runs.
-    pub(super) async fn idle(&self) {
-        loop {
-            // Before the look, so that no return between the two is missed.
-            let mut returned = pin!(self.returned.notified());
-            returned.as_mut().enable();
-            if self.locked().is_empty() {
-                return;
-            }
-            returned.await;
-        }
-    }
-
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Slab<Unfinished>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A function that runs.
-struct Call<'a> {
-    blocking: &'a Blocking,
-    key: usize,
-}
-
-impl<'a> Call<'a> {
-    fn new(blocking: &'a Blocking, context: &Context) -> Self {
-        let key = blocking.locked().insert(context.unfinished());
-        Self { blocking, key }
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        let call = self.blocking.locked().try_remove(self.key);
-        // Its name is dropped outside of the lock.
-        drop(call);
-        self.blocking.returned.notify_waiters();
-    }
-}
-
-/// Calls `function` on a thread for that, when one of the runner's permits is free.
-///
-/// Until then the task's time does not run: what was never called has not timed out. The permit goes
-/// with the function and not with the task: a task that timed out has left its function behind, which
-/// still takes its thread.
-pub(super) async fn run<F, T>(function: F) -> Result<(), BoxError>
+/// Calls `function` on a thread for that, with a permit of the runner's.
+pub(super) async fn run<F, T>(function: F) -> Ended
 where
     F: FnOnce() -> T + Send + 'static,
     T: Outcome + 'static,
 {
     let context = context::current();
     let runner = context.runner().cloned();
-    let permit = match &runner {
-        Some(runner) => {
-            context::set_queued(true);
-            let permit = runner.blocking().permit().await;
-            context::set_queued(false);
-            permit
-        }
-        None => None,
+    let permit = match (context::take_permit(), &runner) {
+        (None, Some(runner)) => runner.permit().await,
+        (permit, _) => permit,
     };
+    let place = Arc::new(Mutex::new(Some((function, permit))));
+    let thread = Arc::clone(&place);
+    let uncalled = Uncalled(place);
+    let trace = context::trace();
     let called = spawn_blocking(move || {
-        let _permit = permit;
-        let _call = runner
-            .as_ref()
-            .map(|runner| Call::new(runner.blocking(), &context));
-        context.scope(|| function().into_result())
+        let (function, permit) = take(&thread)?;
+        let _running = Running::new(runner, context.unfinished(), permit);
+        Some(context.scope(&trace, || function().into_result()))
     });
-    match called.await {
-        Ok(result) => result,
+    let ended = called.await;
+    drop(uncalled);
+    match ended {
+        Ok(result) => result.unwrap_or(Ok(())),
         Err(error) => match error.try_into_panic() {
-            Ok(panic) => panic::resume_unwind(panic),
+            Ok(panic) => std::panic::resume_unwind(panic),
             Err(error) => Err(error.into()),
         },
+    }
+}
+
+type Place<F> = Mutex<Option<(F, Option<OwnedSemaphorePermit>)>>;
+
+fn take<F>(place: &Place<F>) -> Option<(F, Option<OwnedSemaphorePermit>)> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Takes the function from its thread when the task ends before the call.
+struct Uncalled<F>(Arc<Place<F>>);
+
+impl<F> Drop for Uncalled<F> {
+    fn drop(&mut self) {
+        drop(take(&self.0));
+    }
+}
+
+/// A function that runs: under way until it returns, whatever became of its task.
+struct Running {
+    runner: Option<Runner>,
+    key: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Running {
+    fn new(runner: Option<Runner>, what: Unfinished, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let key = runner.as_ref().map_or(0, |runner| runner.enter(what));
+        Self {
+            runner,
+            key,
+            permit,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        if let Some(runner) = &self.runner {
+            runner.exit(self.key);
+        }
     }
 }

@@ -5,9 +5,13 @@ use std::{fmt, panic::Location};
 use http::StatusCode;
 use scoped_tls::scoped_thread_local;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
-    About, IntoTask, Runner, Unfinished,
-    info::{Info, Shared, Times, now},
+    IntoTask, Runner,
+    meta::{Info, Meta},
+    report::Unfinished,
+    trace::TraceContext,
 };
 use crate::sent::Delivery;
 
@@ -36,16 +40,18 @@ pub fn current() -> Context {
 #[must_use]
 pub fn try_current() -> Option<Context> {
     CURRENT.is_set().then(|| {
-        let mut context = CURRENT.with(|info| Context(Box::new(info.shared.clone())));
-        // It may outlive the runtime.
-        context.0.about.pool = None;
+        let mut context = CURRENT.with(|info| Context(Box::new(info.meta.clone())));
+        if context.0.group.is_none() {
+            // It may outlive the runtime. In a test, follow-ups run on the test's.
+            context.0.pool = None;
+        }
         context
     })
 }
 
 /// A running task: its name, its response, and what it leaves behind.
 #[derive(Clone)]
-pub struct Context(Box<Shared>);
+pub struct Context(Box<Meta>);
 
 impl Context {
     /// Returns the task's number: unique within the process.
@@ -69,13 +75,13 @@ impl Context {
     /// Returns what became of the response that the task belongs to.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
-        self.0.about.delivery.unwrap_or(Delivery::Unknown)
+        self.0.delivery.unwrap_or(Delivery::Unknown)
     }
 
     /// Returns the status of that response, where there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.0.about.status
+        self.0.status
     }
 
     /// Waits until a shutdown asks the task to end: a tenth of its time before that is over, and at
@@ -134,49 +140,56 @@ impl Context {
 
     /// Starts a task that this one leaves behind: limited, counted, drained and reported like
     /// itself. It runs from now on, beside this one.
+    ///
+    /// [`max_waiting`](super::Builder::max_waiting) holds for follow-ups whatever the
+    /// [overflow](super::Overflow) policy: one beyond the limit is refused.
     #[track_caller]
     pub fn spawn(&self, task: impl IntoTask) {
-        let Some(runner) = &self.0.runner else { return };
-        let about = About {
-            times: Times::default(),
-            ..self.0.about.clone()
-        };
-        runner.start_one(task.into_task(), about, self.delivery());
+        if let Some(runner) = &self.0.runner {
+            runner.start_one(task.into_task(), &self.0, self.delivery());
+        }
     }
 
     pub(super) fn unfinished(&self) -> Unfinished {
-        Unfinished {
-            id: self.0.id,
-            name: self.0.name.clone(),
-            location: self.0.location,
-        }
+        self.0.unfinished()
+    }
+
+    /// Returns whether the view failed, as [`When::Success`](super::When::Success) sees it.
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.has_failed
     }
 
     pub(super) fn runner(&self) -> Option<&Runner> {
         self.0.runner.as_ref()
     }
 
-    /// Calls `f` with this as the current context, on another thread.
-    pub(super) fn scope<R>(self, f: impl FnOnce() -> R) -> R {
+    /// Calls `f` with this as the current context and within this span, on another thread.
+    pub(super) fn scope<R>(self, trace: &TraceContext, f: impl FnOnce() -> R) -> R {
         let info = Info {
-            shared: *self.0,
+            meta: *self.0,
             ..Info::default()
         };
-        enter(&info, f)
+        enter(&info, || trace.within(f))
     }
 }
 
-/// Has the time of the task that calls this stand still, or run from now on.
-pub(super) fn set_queued(is_queued: bool) {
-    CURRENT.with(|info| {
-        info.is_queued.set(is_queued);
-        info.started_at.set((!is_queued).then(now));
-    });
+/// Takes the permit of the current task, if it is a function that was given one.
+pub(super) fn take_permit() -> Option<OwnedSemaphorePermit> {
+    CURRENT.with(|info| info.permit.take())
 }
 
-/// Calls `f` with this as the current context.
+/// Returns the span of the current task.
+pub(super) fn trace() -> TraceContext {
+    CURRENT.with(|info| info.trace.clone())
+}
+
+/// Calls `f` with this as the current context. A task that was not accepted has none: nothing could
+/// run what it leaves behind.
 #[inline]
 pub(super) fn enter<R>(info: &Info, f: impl FnOnce() -> R) -> R {
+    if info.meta.runner.is_none() {
+        return f();
+    }
     CURRENT.set(info, f)
 }
 

@@ -3,18 +3,26 @@
 use std::{
     fmt,
     future::poll_fn,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     pin::Pin,
-    task::Poll,
+    task::{Context, Poll},
 };
 
-use super::{IntoTask, Task, job::Job, message};
-use crate::error::{BoxError, Chain};
+use tokio::time::{Sleep, sleep};
+
+use super::{IntoTask, Task, When, context, events};
+use crate::{
+    error::{BoxError, describe},
+    guard::guarded,
+};
 
 /// Makes one task of several, which run concurrently: `asyncio.gather`.
 ///
-/// Takes a tuple, or anything that iterates. One that fails or panics does not stop the others;
-/// the task fails in the end, with all their errors.
+/// Takes a tuple, or anything that iterates. A member that fails, panics or times out does not stop
+/// the others; the task fails in the end, with all their errors.
+///
+/// A member keeps its own [`timeout`](Task::timeout) and its [`when`](Task::when): one whose condition
+/// does not hold is left out. The task is named by its first members.
 ///
 /// # Examples
 ///
@@ -33,13 +41,29 @@ use crate::error::{BoxError, Chain};
 #[track_caller]
 pub fn gather<M>(tasks: impl Gather<M>) -> Task {
     let tasks = tasks.into_tasks();
-    let name = tasks
-        .iter()
-        .map(|task| task.info().name())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let name = format!("gather({name})");
+    let name = name_of(&tasks);
     Task::named(name, Location::caller(), all(tasks))
+}
+
+/// So many members give the task its name: it is a label in metrics, and must stay short.
+const NAMED: usize = 3;
+
+/// Upper bound on what a member's name adds to that of the task, in characters.
+const NAME_LENGTH: usize = 40;
+
+fn name_of(tasks: &[Task]) -> String {
+    let names = tasks.iter().take(NAMED).map(|task| {
+        let name = task.info().name();
+        match name.char_indices().nth(NAME_LENGTH) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name.to_owned(),
+        }
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    match tasks.len().saturating_sub(NAMED) {
+        0 => format!("gather({names})"),
+        more => format!("gather({names}, and {more} more)"),
+    }
 }
 
 /// What [`gather`] takes. `M` only tells tuples from iterators.
@@ -112,22 +136,23 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 async fn all(tasks: Vec<Task>) -> Result<(), BoxError> {
-    let mut running: Vec<_> = tasks.into_iter().map(Some).collect();
+    let mut members: Vec<_> = tasks.into_iter().filter_map(Member::new).collect();
     let mut errors = Vec::new();
     poll_fn(|cx| {
-        for slot in &mut running {
-            let Some(task) = slot else { continue };
-            let Poll::Ready(error) = poll_one(task.job.as_mut(), cx) else {
-                continue;
-            };
-            errors.extend(error.map(|error| format!("{}: {error}", task.info().name())));
-            *slot = None;
+        members.retain_mut(|member| match member.poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(error) => {
+                errors.extend(error);
+                false
+            }
+        });
+        if members.is_empty() {
+            return Poll::Ready(());
         }
-        if running.iter().all(Option::is_none) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        // Another one comes first the next time: a busy member uses up the budget of this tokio
+        // task, and leaves nothing to those behind it.
+        members.rotate_left(1);
+        Poll::Pending
     })
     .await;
     if errors.is_empty() {
@@ -137,12 +162,71 @@ async fn all(tasks: Vec<Task>) -> Result<(), BoxError> {
     }
 }
 
-/// Ends with what went wrong.
-fn poll_one(job: Pin<&mut dyn Job>, cx: &mut std::task::Context<'_>) -> Poll<Option<String>> {
-    match catch_unwind(AssertUnwindSafe(|| job.poll_within(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(Ok(()))) => Poll::Ready(None),
-        Ok(Poll::Ready(Err(error))) => Poll::Ready(Some(Chain(&*error).to_string())),
-        Err(panic) => Poll::Ready(Some(format!("panicked: {}", message(&*panic)))),
+/// One of the tasks, until it has ended.
+struct Member {
+    task: Option<Task>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Member {
+    /// Returns `None` for a task whose condition does not hold.
+    fn new(task: Task) -> Option<Self> {
+        let context = context::current();
+        let is_due = match task.info().when {
+            When::Always => true,
+            When::Success => !context.has_failed(),
+            When::Delivered => context.delivery().is_sent(),
+        };
+        if !is_due {
+            events::skipped(task.info(), "its condition does not hold");
+            task.discard();
+            return None;
+        }
+        let sleep = task.info().timeout.map(|timeout| Box::pin(sleep(timeout)));
+        let task = Some(task);
+        Some(Self { task, sleep })
+    }
+
+    /// Ends with what went wrong. What the member holds is given back by then.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let Some(task) = &mut self.task else {
+            return Poll::Ready(None);
+        };
+        let error = match guarded(|| task.job.as_mut().poll_within(cx)) {
+            Ok(Poll::Pending) => match self.poll_timeout(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(error) => Some(error),
+            },
+            Ok(Poll::Ready(Ok(()))) => None,
+            Ok(Poll::Ready(Err(error))) => {
+                Some(describe(error).unwrap_or_else(|panic| format!("panicked: {panic}")))
+            }
+            Err(panic) => Some(format!("panicked: {panic}")),
+        };
+        Poll::Ready(self.end(error))
+    }
+
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        let Some(sleep) = &mut self.sleep else {
+            return Poll::Pending;
+        };
+        // Not only by the timer: that does not fire where the budget is used up.
+        if tokio::time::Instant::now() >= sleep.deadline() || sleep.as_mut().poll(cx).is_ready() {
+            return Poll::Ready("timed out".to_owned());
+        }
+        Poll::Pending
+    }
+
+    fn end(&mut self, error: Option<String>) -> Option<String> {
+        let mut task = self.task.take()?;
+        let name = task.info().name().to_owned();
+        let error = error.or(task
+            .job
+            .as_mut()
+            .clear()
+            .err()
+            .map(|panic| format!("panicked: {panic}")));
+        task.discard();
+        error.map(|error| format!("{name}: {error}"))
     }
 }

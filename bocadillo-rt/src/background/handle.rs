@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::{About, Group, IntoTask, Runner, Slot, Task, slot::LetGo};
+use super::{Group, IntoTask, Registrations, Runner, Task, events, meta::Meta};
 use crate::sent::Delivery;
 
 /// The tasks of one response, in the extensions of its request.
@@ -42,14 +42,14 @@ struct Shared {
 
 #[derive(Debug)]
 enum State {
-    Open(Slot),
+    Open(Registrations),
     /// The response was handed over, or there will be none: what comes now starts at once.
     Closed(Runner),
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::Open(Slot::default())
+        Self::Open(Registrations::default())
     }
 }
 
@@ -64,44 +64,46 @@ impl Background {
         }
     }
 
-    /// Registers a task in place of all before it.
+    /// Registers a task.
+    ///
+    /// Every registration is kept: a response may have several authors here, as a handler and its
+    /// middleware, and none of them can take away what another registered. All tasks start when the
+    /// response was sent.
     ///
     /// After the response was handed over there is nothing to wait for: the task starts at once,
     /// and its delivery is [`Unknown`](Delivery::Unknown).
     #[track_caller]
     pub fn background(&self, task: impl IntoTask) {
-        self.register(task.into_task(), Slot::replace);
+        self.register(task.into_task());
     }
 
-    /// Registers a task beside those before it; otherwise as [`background`](Self::background).
+    /// Does the same as [`background`](Self::background): for `#[background(add)]`.
     #[track_caller]
     pub fn add_background(&self, task: impl IntoTask) {
-        self.register(task.into_task(), Slot::add);
+        self.register(task.into_task());
     }
 
-    fn register(&self, task: Task, register: impl FnOnce(&mut Slot, Task) -> LetGo) {
+    fn register(&self, task: Task) {
         let mut state = self.state();
         match &mut *state {
-            State::Open(slot) => {
-                let let_go = register(slot, task);
+            State::Open(tasks) => {
+                let discarded = tasks.add(task);
                 drop(state);
-                let_go.log();
+                discarded.log();
             }
             State::Closed(runner) => {
                 let runner = runner.clone();
                 drop(state);
-                tracing::debug!(
-                    task = task.info().name(),
-                    location = %task.info().location(),
-                    "background task registered after its response was handed over; it starts now"
-                );
-                runner.start_one(task, self.about(), Delivery::Unknown);
+                events::late(task.info());
+                let mut meta = Meta::new();
+                self.describe(&mut meta);
+                runner.start_late(task, &meta);
             }
         }
     }
 
     /// Hands on what an app within has registered; its view may have outlived its client.
-    pub(crate) fn append(&self, mut tasks: Slot, route: Option<Arc<str>>) {
+    pub(crate) fn append(&self, mut tasks: Registrations, route: Option<Arc<str>>) {
         if let Some(route) = route {
             let _ = self.shared.route.set(route);
         }
@@ -111,31 +113,27 @@ impl Background {
             State::Closed(runner) => {
                 let runner = runner.clone();
                 drop(state);
-                let about = About {
-                    group: None,
-                    ..self.about()
-                };
-                let on_done = runner.accept(&mut tasks, |known| *known = about);
+                let on_done = runner.accept(&mut tasks, |meta| {
+                    self.describe(meta);
+                    meta.group = None;
+                });
                 on_done.done(Delivery::Aborted { bytes: 0 });
             }
         }
     }
 
     /// Takes what was registered; `runner` has whatever comes later.
-    pub(crate) fn close(&self, runner: &Runner) -> Slot {
+    pub(crate) fn close(&self, runner: &Runner) -> Registrations {
         match mem::replace(&mut *self.state(), State::Closed(runner.clone())) {
             State::Open(slot) => slot,
-            State::Closed(_) => Slot::default(),
+            State::Closed(_) => Registrations::default(),
         }
     }
 
-    /// What is known of whatever is registered here.
-    pub(crate) fn about(&self) -> About {
-        About {
-            group: self.shared.group.clone(),
-            route: self.shared.route.get().cloned(),
-            ..About::default()
-        }
+    /// Says what is known of the response.
+    pub(crate) fn describe(&self, meta: &mut Meta) {
+        meta.group.clone_from(&self.shared.group);
+        meta.route = self.shared.route.get().cloned();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,21 +1,21 @@
 //! A task in its box: what is known of it, and its future.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
-    thread,
 };
 
 use pin_project_lite::pin_project;
 
 use super::{
-    Outcome, context,
-    info::Info,
-    launch,
+    Outcome, context, launch,
+    meta::Info,
     task::{Ended, Task},
 };
-use crate::sent::{Delivery, Done, OnDone};
+use crate::{
+    guard::guarded,
+    sent::{Delivery, Done, OnDone},
+};
 
 /// What is behind a [`Task`]: one allocation, from the registration to the end. It is what the
 /// connection calls when the response is out, too.
@@ -25,13 +25,16 @@ pub(super) trait Job: Done {
     fn info_mut(self: Pin<&mut Self>) -> &mut Info;
 
     /// Polls the future within the task's context and span. One that has ended is dropped there too.
-    /// An error is a panic, of either.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> thread::Result<Poll<Ended>>;
+    ///
+    /// # Errors
+    ///
+    /// Returns the message of a panic, of the future or of its destructor.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Poll<Ended>, String>;
 
     /// Drops the future likewise.
-    fn clear(self: Pin<&mut Self>) -> thread::Result<()>;
+    fn clear(self: Pin<&mut Self>) -> Result<(), String>;
 
-    /// Polls the future within whatever is around: as a part of another task.
+    /// Polls the future within the context of the caller: as a part of another task.
     fn poll_within(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended>;
 
     fn into_done(self: Pin<Box<Self>>) -> OnDone;
@@ -83,8 +86,8 @@ where
         self.project().info
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> thread::Result<Poll<Ended>> {
-        let this = self.as_mut().project();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Poll<Ended>, String> {
+        let this = self.project();
         let mut future = this.future;
         within(this.info, || {
             let polled = poll(future.as_mut(), cx);
@@ -95,7 +98,7 @@ where
         })
     }
 
-    fn clear(self: Pin<&mut Self>) -> thread::Result<()> {
+    fn clear(self: Pin<&mut Self>) -> Result<(), String> {
         let this = self.project();
         let mut future = this.future;
         within(this.info, || future.set(None))
@@ -132,10 +135,9 @@ where
     }
 }
 
-/// Calls `f` within the task's context, and where somebody listens within its span.
+/// Calls `f` within the task's context and its span. The subscriber is a user's too: a panic of its
+/// is one of the task.
 #[inline]
-fn within<R>(info: &Info, f: impl FnOnce() -> R) -> thread::Result<R> {
-    context::enter(info, || {
-        info.origin.within(|| catch_unwind(AssertUnwindSafe(f)))
-    })
+fn within<R>(info: &Info, f: impl FnOnce() -> R) -> Result<R, String> {
+    guarded(|| context::enter(info, || info.trace.within(f)))
 }

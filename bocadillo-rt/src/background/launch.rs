@@ -1,110 +1,156 @@
-//! The way of a task from its view's end to its start.
+//! The way of a task from its view's end to its own.
+//!
+//! One rule for handing over: tasks go to their runtime in the order of their registration, and none
+//! stays where no other thread can take it. A runtime with one thread polls them in that order; on
+//! several threads their first instructions run at the same time, in any order.
 
 use std::{cell::Cell, mem, pin::Pin, ptr, sync::Arc};
 
 use super::{
-    About, Group, Runner, Slot, State, Task, When, home,
-    info::now,
-    ledger::{Begin, Entry, Ledger},
+    Group, Runner, State, Task, When, events,
+    meta::{Info, Meta, now},
     metrics,
+    registrations::{Registrations, Unstarted},
+    report::{Report, Unfinished},
+    run::End,
     runner::next_id,
-    slot::Gone,
+    scheduler::{Aborted, Begin, Schedule, Scheduler},
 };
 use crate::sent::{Delivery, Done, OnDone};
 
 /// Several tasks that wait for one response. Each knows its runner.
 struct Several {
-    slot: Slot,
+    tasks: Registrations,
     /// Told when all have been released; a follow-up's is its parent's, and not its to tell.
     group: Option<Arc<Group>>,
 }
 
 impl Runner {
-    /// Takes what a view has registered: from now on it is waiting for its response. Whoever gets
-    /// what that is to call calls it. `fill` says what is known of the response.
-    pub(crate) fn accept(&self, slot: &mut Slot, fill: impl FnOnce(&mut About)) -> OnDone {
-        let group = self.accept_all(slot, fill);
+    /// Takes what a view has registered: from now on it waits for its response. The caller must
+    /// invoke the returned callback when the response is done. `fill` says what is known of the
+    /// response.
+    pub(crate) fn accept(&self, tasks: &mut Registrations, fill: impl FnOnce(&mut Meta)) -> OnDone {
+        let group = self.accept_all(tasks, fill, self.is_limited());
         // Most are one, which is in a box already.
-        if group.is_none() && !slot.has_rest() {
-            if let Some(only) = slot.first.take() {
+        if group.is_none() && !tasks.has_rest() {
+            if let Some(only) = tasks.first.take() {
                 return only.job.into_done();
             }
         }
-        let slot = mem::take(slot);
-        OnDone::new(Box::pin(Several { slot, group }))
+        let tasks = mem::take(tasks);
+        OnDone::new(Box::pin(Several { tasks, group }))
     }
 
-    /// Starts a follow-up.
-    pub(super) fn start_one(&self, task: Task, about: About, delivery: Delivery) {
-        let mut slot = Slot::from(task);
-        self.accept_all(&mut slot, |known| *known = about);
-        if let Some(task) = slot.first.take() {
-            release(task, delivery);
+    /// Starts a follow-up of the task that `of` describes.
+    pub(super) fn start_one(&self, task: Task, of: &Meta, delivery: Delivery) {
+        let mut tasks = Registrations::from(task);
+        self.accept_all(&mut tasks, |meta| meta.describe_response(of), true);
+        if let Some(task) = tasks.first.take() {
+            if let Some((runner, task)) = begin(task, delivery) {
+                runner.hand_over_behind(task);
+            }
         }
+    }
+
+    /// Starts a task of a response that was handed over already.
+    pub(super) fn start_late(&self, task: Task, of: &Meta) {
+        self.start_one(task, of, Delivery::Unknown);
     }
 
     #[inline]
-    fn accept_all(&self, slot: &mut Slot, fill: impl FnOnce(&mut About)) -> Option<Arc<Group>> {
-        let (len, has_rest) = (slot.len(), slot.has_rest());
-        let accepted = self.ledger().register(len, slot.gone(), self.is_limited());
-        metrics::registered(len + slot.gone().len(), accepted);
-        let Some(first) = &mut slot.first else {
-            let mut about = About::default();
-            fill(&mut about);
-            return self.accept_gone(slot, about);
+    fn accept_all(
+        &self,
+        tasks: &mut Registrations,
+        fill: impl FnOnce(&mut Meta),
+        is_limited: bool,
+    ) -> Option<Arc<Group>> {
+        let (len, has_rest) = (tasks.len(), tasks.has_rest());
+        let Some(first) = &mut tasks.first else {
+            let mut meta = Meta::new();
+            fill(&mut meta);
+            return self.accept_unstarted(tasks, meta);
         };
         let info = first.info_mut();
         // Where it stays: it would be moved otherwise.
-        fill(&mut info.shared.about);
-        info.shared.runner = Some(self.clone());
+        fill(&mut info.meta);
+        info.meta.runner = Some(self.clone());
         if self.tells(info) {
-            info.shared.about.times.registered_at = Some(now());
+            info.meta.registered_at = Some(now());
         }
-        let about = &info.shared.about;
-        let group = about.group.clone();
+        if info.meta.pool.is_none() && !self.executor().has_runtime() {
+            let meta = info.meta.clone();
+            return self.refuse_all(tasks, meta);
+        }
+        let accepted = self.register(tasks, len, is_limited);
+        let Some(first) = &tasks.first else {
+            return None;
+        };
+        let info = first.info();
+        let group = info.meta.group.clone();
         if has_rest || accepted < len {
-            let about = about.clone();
-            self.accept_rest(slot, accepted, &about);
+            let meta = info.meta.clone();
+            self.accept_rest(tasks, accepted, &meta);
         }
-        self.wrap_all(slot);
+        self.wrap_all(tasks);
         group
     }
 
-    /// There are only tasks that are gone.
-    #[cold]
-    fn accept_gone(&self, slot: &mut Slot, mut about: About) -> Option<Arc<Group>> {
-        about.times.registered_at = Some(now());
-        for gone in slot.take_gone() {
-            self.report_gone(gone, &about, None);
-        }
-        about.group
+    /// Registers what there is, of which `wanted` tasks are to run; returns how many of them may.
+    #[inline]
+    fn register(&self, tasks: &Registrations, wanted: usize, is_limited: bool) -> usize {
+        let gone = tasks.unstarted().iter().map(|gone| gone.state);
+        let accepted = self
+            .scheduler()
+            .register(self.share(), wanted, gone, is_limited);
+        metrics::registered(wanted + tasks.unstarted().len(), accepted);
+        accepted
     }
 
-    /// All but the first task, and those that are gone or have no room.
+    /// There are only tasks that will not start.
     #[cold]
-    fn accept_rest(&self, slot: &mut Slot, accepted: usize, about: &About) {
-        for gone in slot.take_gone() {
-            self.report_gone(gone, about, None);
-        }
-        if accepted < slot.len() {
-            self.refuse(slot.truncate(accepted), about);
-        }
-        for task in slot.more() {
-            let shared = &mut task.info_mut().shared;
-            shared.runner = Some(self.clone());
-            shared.about.clone_from(about);
-        }
+    fn accept_unstarted(&self, tasks: &mut Registrations, mut meta: Meta) -> Option<Arc<Group>> {
+        self.register(tasks, 0, false);
+        meta.registered_at = Some(now());
+        self.report_unstarted(tasks.take_unstarted(), &meta);
+        meta.group
     }
 
+    /// All but the first task, and those that will not start.
     #[cold]
-    fn refuse(&self, tasks: Vec<Task>, about: &About) {
-        for task in tasks {
-            tracing::warn!(
-                task = task.info().name(),
-                location = %task.info().location(),
-                "background task refused: too many are waiting, or the runner has ended"
+    fn accept_rest(&self, tasks: &mut Registrations, accepted: usize, meta: &Meta) {
+        self.report_unstarted(tasks.take_unstarted(), meta);
+        if accepted < tasks.len() {
+            self.refuse(
+                tasks.truncate(accepted),
+                meta,
+                "too many wait, or the runner has ended",
             );
-            self.report_gone(Gone::new(&task, State::Refused), about, None);
+        }
+        for task in tasks.more() {
+            task.info_mut().meta.describe_response(meta);
+        }
+    }
+
+    /// There is no runtime for them.
+    #[cold]
+    fn refuse_all(&self, tasks: &mut Registrations, meta: Meta) -> Option<Arc<Group>> {
+        let all = tasks.take_tasks();
+        let gone = tasks.unstarted().iter().map(|gone| gone.state);
+        let gone: Vec<_> = gone.chain(all.iter().map(|_| State::Refused)).collect();
+        metrics::registered(gone.len(), 0);
+        self.scheduler()
+            .register(self.share(), 0, gone.into_iter(), false);
+        self.report_unstarted(tasks.take_unstarted(), &meta);
+        let why = "there is no tokio runtime here; `Runner::current()` needs that of the server";
+        self.refuse(all, &meta, why);
+        meta.group
+    }
+
+    #[cold]
+    fn refuse(&self, tasks: Vec<Task>, meta: &Meta, why: &str) {
+        for task in tasks {
+            events::refused(task.info(), why);
+            self.report_unstarted(vec![Unstarted::new(&task, State::Refused)], meta);
             task.discard();
         }
     }
@@ -113,18 +159,14 @@ impl Runner {
 impl Done for Several {
     /// Starts all, in the order of their registration.
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
-        let (first, more) = self.slot.take_tasks();
-        let tasks = first.into_iter().chain(more);
-        let begun: Vec<_> = tasks.filter_map(|task| begin(task, delivery)).collect();
-        // Each starts the next one when it is polled for the first time: that is in order on any
-        // runtime, and on any number of threads.
-        let mut next = None;
-        for (_, mut task) in begun.into_iter().rev() {
-            task.info_mut().next = next;
-            next = Some(task);
+        let mut last = None;
+        for task in self.tasks.take_tasks() {
+            if let Some((runner, task)) = begin(task, delivery) {
+                last = runner.hand_over(task).map(|pool| (pool, last.is_some()));
+            }
         }
-        if let Some(first) = next {
-            hand_over_next(first);
+        if let Some((pool, true)) = last {
+            pool.clear_last_woken();
         }
         if let Some(group) = self.group.take() {
             group.released();
@@ -133,42 +175,27 @@ impl Done for Several {
 }
 
 /// A task whose response is out, and that is to run when there is room.
-#[derive(Debug)]
-pub(super) struct Ready(Task);
-
-impl Ready {
-    #[cfg(all(test, bocadillo_loom))]
-    pub(super) fn of(task: Task) -> Self {
-        Self(task)
+impl Schedule for Task {
+    fn describe(&self) -> Unfinished {
+        self.info().meta.unfinished()
     }
 
-    #[inline(always)]
-    fn begun(self, key: usize) -> Task {
-        let Self(mut task) = self;
-        metrics::started();
-        let info = task.info_mut();
-        info.key = key;
-        info.origin.open(&info.shared.name, info.shared.id);
-        task
+    fn share(&self) -> usize {
+        let runner = self.info().meta.runner.as_ref();
+        runner.map_or(super::scheduler::NO_SERVER, Runner::share)
     }
 
-    pub(super) fn entry(&self) -> Entry {
-        let shared = &self.0.info().shared;
-        Entry {
-            id: shared.id,
-            name: shared.name.clone(),
-            location: shared.location,
-            waker: None,
-        }
+    fn needs_thread(&self) -> bool {
+        self.info().needs_thread
     }
 }
 
 thread_local! {
     /// Whose ready tasks are being started on this thread. Only compared, never followed.
-    static STARTING: Cell<*const Ledger> = const { Cell::new(ptr::null()) };
+    static STARTING: Cell<*const Scheduler<Task>> = const { Cell::new(ptr::null()) };
 }
 
-struct Restore(*const Ledger);
+struct Restore(*const Scheduler<Task>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -179,105 +206,146 @@ impl Drop for Restore {
 /// The task's response is out: it runs, or not, or as soon as there is room.
 pub(super) fn release(task: Task, delivery: Delivery) {
     if let Some((runner, task)) = begin(task, delivery) {
-        hand_over(&runner, task);
+        runner.hand_over(task);
     }
 }
 
 /// Accounts for a task whose response is out; returns it if it runs now.
-#[inline(always)]
+#[inline]
 fn begin(mut task: Task, delivery: Delivery) -> Option<(Runner, Task)> {
-    let info = task.info_mut();
-    let runner = info.shared.runner.clone()?;
-    info.shared.id = next_id();
-    let about = &mut info.shared.about;
-    about.delivery = Some(delivery);
-    if about.times.registered_at.is_some() {
-        about.times.sent_at = Some(now());
+    let meta = &mut task.info_mut().meta;
+    let runner = meta.runner.clone()?;
+    meta.id = next_id();
+    meta.delivery = Some(delivery);
+    if meta.registered_at.is_some() {
+        meta.sent_at = Some(now());
     }
-    if info.when == When::Delivered && !delivery.is_sent() {
+    if task.info().when == When::Delivered && !delivery.is_sent() {
         runner.skip(task, delivery);
         return None;
     }
-    if let Some(group) = &about.group {
-        group.started(info.shared.id, info.shared.name.clone());
+    let meta = &task.info().meta;
+    if let Some(group) = &meta.group {
+        group.started(meta.id, meta.name.clone());
     }
-    match runner.ledger().begin(Ready(task)) {
-        Begin::Runs(ready, key) => return Some((runner, ready.begun(key))),
+    match runner.scheduler().begin(task) {
+        Begin::Runs(task, key, permit) => return Some((runner, started(task, key, permit))),
         Begin::Kept => {}
-        Begin::Closed(ready) => runner.cancel(ready),
+        Begin::Closed(task) => runner.cancel(task),
     }
     None
 }
 
-/// Hands a task that has begun over to its runtime.
-#[inline(always)]
-fn hand_over(runner: &Runner, mut task: Task) {
-    let pool = task.info_mut().shared.about.pool.take();
-    runner.run(task.job, pool);
-}
-
-/// Hands over what is to follow a task that is about to be polled, or never will be.
-#[cold]
-pub(super) fn hand_over_next(next: Task) {
-    if let Some(runner) = next.info().shared.runner.clone() {
-        hand_over(&runner, next);
-        home::push_out();
+#[inline]
+fn started(mut task: Task, key: usize, permit: Option<tokio::sync::OwnedSemaphorePermit>) -> Task {
+    metrics::started();
+    let info = task.info_mut();
+    info.key = key;
+    if permit.is_some() {
+        info.permit.set(permit);
     }
+    info.trace.name(&info.meta.name, info.meta.id);
+    task
 }
 
 impl Runner {
+    /// Hands a task that has begun over to its runtime.
+    #[inline]
+    fn hand_over(&self, mut task: Task) -> Option<Arc<super::Pool>> {
+        let pool = task.info_mut().meta.pool.take();
+        self.executor().run(task.job, pool)
+    }
+
+    /// Hands a task over from within another one, or from its end: that one may go on.
+    #[cold]
+    fn hand_over_behind(&self, task: Task) {
+        if let Some(pool) = self.hand_over(task) {
+            pool.clear_last_woken();
+        }
+    }
+
     #[cold]
     fn skip(&self, task: Task, delivery: Delivery) {
-        let (name, location) = (task.info().name(), task.info().location());
+        let info = task.info();
         let state = if delivery == Delivery::Unknown {
-            tracing::warn!(
-                task = name, %location,
-                "background task refused: here nobody can tell whether its response was delivered"
+            events::refused(
+                info,
+                "this server cannot tell whether its response was delivered",
             );
             State::Refused
         } else {
-            tracing::debug!(
-                task = name, %location,
-                "background task skipped: its response was not delivered"
-            );
+            events::skipped(info, "its response was not delivered");
             State::Skipped
         };
-        self.ledger().leave(state);
+        self.leave(task, state);
+    }
+
+    /// The runner has ended before there was room for the task.
+    pub(super) fn cancel(&self, task: Task) {
+        events::cancelled(task.info());
         metrics::left();
-        let shared = &task.info().shared;
-        self.report_gone(Gone::new(&task, state), &shared.about, Some(shared.id));
+        self.report_and_discard(task, State::Cancelled);
+    }
+
+    fn leave(&self, task: Task, state: State) {
+        self.scheduler().leave(self.share(), state);
+        metrics::left();
+        self.report_and_discard(task, state);
+    }
+
+    /// Tells of a task that does not wait any more, and has not started.
+    fn report_and_discard(&self, task: Task, state: State) {
+        self.report_unstarted(vec![Unstarted::new(&task, state)], &task.info().meta);
         task.discard();
     }
 
     /// Starts what the end of others has made room for. Not within itself: a runtime that is gone
     /// drops what it is given at once, which ends it.
     pub(super) fn start_ready(&self) {
-        let ledger: *const Ledger = self.ledger();
-        let outer = STARTING.replace(ledger);
+        let scheduler: *const Scheduler<Task> = self.scheduler();
+        let outer = STARTING.replace(scheduler);
         // Also if something unwinds.
         let _restore = Restore(outer);
-        if ptr::eq(outer, ledger) {
+        if ptr::eq(outer, scheduler) {
             return;
         }
-        while let Some((ready, key)) = self.ledger().next() {
-            hand_over(self, ready.begun(key));
-            // Behind those that were started before.
-            home::push_out();
+        while let Some((task, key, permit)) = self.scheduler().next() {
+            self.hand_over_behind(started(task, key, permit));
         }
     }
 
-    /// It was ready, and there was no room for it until the end.
-    pub(super) fn cancel(&self, ready: Ready) {
-        let Ready(task) = ready;
-        metrics::left();
-        let shared = &task.info().shared;
-        tracing::warn!(
-            task = task.info().name(),
-            location = %shared.location,
-            "background task cancelled before its start: the runner has ended"
-        );
-        let gone = Gone::new(&task, State::Cancelled);
-        self.report_gone(gone, &shared.about, Some(shared.id));
-        task.discard();
+    /// Aborts what is under way; returns what ran, and what was ready.
+    pub(super) fn abort(&self, scope: super::scheduler::Scope) -> Vec<Unfinished> {
+        let Aborted { mut running, ready } = self.scheduler().abort(scope);
+        for task in ready {
+            running.push(task.describe());
+            self.cancel(task);
+        }
+        running
     }
+}
+
+/// A started task has ended.
+pub(super) fn ended(info: &Info, end: End) {
+    let Some(runner) = &info.meta.runner else {
+        return;
+    };
+    let has_listener = runner.has_listener(&info.meta);
+    let is_logged = info.trace.is_listened_to() || end.error.is_some();
+    let is_told = !has_listener && !is_logged;
+    let has_ready = runner.scheduler().end(info.key, end.state, is_told);
+    metrics::ended();
+    if has_ready {
+        runner.start_ready();
+    }
+    if is_told {
+        return;
+    }
+    if is_logged {
+        events::ended(info, &end);
+    }
+    if has_listener {
+        runner.report(&info.meta, Report::of(info, end));
+    }
+    runner.scheduler().told(runner.share(), 1);
 }

@@ -10,7 +10,17 @@ pub(super) use self::on::*;
 mod on {
     use metrics::{SharedString, counter, gauge, histogram};
 
-    use crate::background::{Report, State};
+    use crate::{
+        background::{Report, State, events},
+        guard::guarded,
+    };
+
+    /// Tells the recorder, which is a user's: its panics stay here.
+    fn record(tell: impl FnOnce()) {
+        if let Err(panic) = guarded(tell) {
+            events::callback_panicked("the recorder of `metrics`", &panic);
+        }
+    }
 
     /// Whether every task needs its report.
     pub(in super::super) const ARE_ON: bool = true;
@@ -20,25 +30,33 @@ mod on {
         reason = "no response has that many tasks"
     )]
     pub(in super::super) fn registered(all: usize, waiting: usize) {
-        counter!("bocadillo_tasks_registered_total").increment(all as u64);
-        gauge!("bocadillo_tasks_waiting").increment(waiting as f64);
+        record(|| {
+            counter!("bocadillo_tasks_registered_total").increment(all as u64);
+            gauge!("bocadillo_tasks_waiting").increment(waiting as f64);
+        });
     }
 
     /// A waiting task is let go.
     pub(in super::super) fn left() {
-        gauge!("bocadillo_tasks_waiting").decrement(1.0);
+        record(|| gauge!("bocadillo_tasks_waiting").decrement(1.0));
     }
 
     pub(in super::super) fn started() {
-        gauge!("bocadillo_tasks_waiting").decrement(1.0);
-        gauge!("bocadillo_tasks_running").increment(1.0);
+        record(|| {
+            gauge!("bocadillo_tasks_waiting").decrement(1.0);
+            gauge!("bocadillo_tasks_running").increment(1.0);
+        });
     }
 
     pub(in super::super) fn ended() {
-        gauge!("bocadillo_tasks_running").decrement(1.0);
+        record(|| gauge!("bocadillo_tasks_running").decrement(1.0));
     }
 
     pub(in super::super) fn reported(report: &Report) {
+        record(|| tell(report));
+    }
+
+    fn tell(report: &Report) {
         let task = SharedString::from(report.name.clone());
         if let Some(started_at) = report.started_at {
             let run = report.ended_at.saturating_duration_since(started_at);

@@ -67,45 +67,48 @@
 //! it. A task that never yields cannot be cut off: it is named as still running.
 
 mod blocking;
-mod config;
+mod builder;
 mod context;
 mod drain;
+mod events;
+mod executor;
 mod gather;
 mod group;
 mod handle;
-mod home;
-mod info;
 mod job;
 mod launch;
-mod ledger;
-mod lost;
+mod meta;
 mod metrics;
-mod origin;
+mod registrations;
 mod report;
 mod run;
 mod runner;
-mod slot;
+mod scheduler;
 mod task;
+mod timer;
+mod tokens;
+mod trace;
 mod worker;
 mod wrap;
 
 pub use self::{
-    config::Overflow,
+    builder::{Builder, Overflow},
     context::{Context, current, try_current},
-    drain::{DrainReport, Unfinished},
+    drain::DrainReport,
     gather::{Gather, gather},
     handle::Background,
-    ledger::Stats,
-    report::{Report, State},
+    report::{Report, State, Unfinished},
     runner::Runner,
+    scheduler::Stats,
     task::{IntoTask, Outcome, Task, When},
 };
 pub(crate) use self::{
+    drain::Deadline,
+    events::cut_off_by_signal,
     group::Group,
-    info::About,
-    lost::{Lost, dropped},
-    run::message,
-    slot::Slot,
+    meta::{Meta, is_failure},
+    registrations::Registrations,
     task::Never,
+    tokens::{Connected, Detached},
     worker::Pool,
 };

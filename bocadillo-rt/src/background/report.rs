@@ -4,6 +4,10 @@ use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Instant};
 
 use http::StatusCode;
 
+use super::{
+    meta::{Info, Meta},
+    run::End,
+};
 use crate::sent::Delivery;
 
 /// How a task ended.
@@ -20,8 +24,7 @@ pub enum State {
     TimedOut,
     /// A shutdown cut it off, before its start or after it.
     Cancelled,
-    /// A later registration on the same response took its place, or another response that of the one
-    /// it was registered on; it was not started.
+    /// A later registration on the same response took its place; it was not started.
     Replaced,
     /// Its [condition](super::When) did not hold; it was not started.
     Skipped,
@@ -80,4 +83,46 @@ pub struct Report {
     pub outcome: State,
     /// The error or the panic's message, with its causes.
     pub error: Option<String>,
+}
+
+impl Report {
+    /// The report of a task that was started.
+    pub(super) fn of(info: &Info, end: End) -> Self {
+        Self {
+            started_at: info.started_at,
+            outcome: end.state,
+            error: end.error,
+            ..Self::of_unstarted(&info.meta, end.state, end.at)
+        }
+    }
+
+    /// The report of a task that never was.
+    pub(super) fn of_unstarted(meta: &Meta, state: State, at: Instant) -> Self {
+        Self {
+            id: meta.id,
+            name: meta.name.clone(),
+            location: meta.location,
+            route: meta.route.clone(),
+            status: meta.status,
+            delivery: meta.delivery,
+            registered_at: meta.registered_at.unwrap_or(at),
+            sent_at: meta.sent_at,
+            started_at: None,
+            ended_at: at,
+            outcome: state,
+            error: None,
+        }
+    }
+}
+
+/// A task, a function or a view that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unfinished {
+    /// As in the task's report.
+    pub id: u64,
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Where it was registered.
+    pub location: &'static Location<'static>,
 }

@@ -1,23 +1,22 @@
 //! One task while it runs.
 
 use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Instant,
 };
 
-use tokio::time::sleep_until;
+use tokio::{runtime::Handle, time::sleep_until};
 
 use super::{
-    Runner, State,
-    info::{Info, Timer, now},
+    Runner, State, events,
     job::Job,
-    launch::hand_over_next,
+    launch,
+    meta::{Info, now},
     task::Ended,
+    worker::has_pausable_clock,
 };
-use crate::error::{BoxError, Chain};
+use crate::{error::describe, guard::guarded};
 
 /// How a task ended, and what there is to say about it.
 pub(super) struct End {
@@ -42,7 +41,10 @@ impl End {
     fn of(ended: Ended) -> Self {
         let (state, error) = match ended {
             Ok(()) => (State::Completed, None),
-            Err(error) => failed(error),
+            Err(error) => match describe(error) {
+                Ok(text) => (State::Failed, Some(text)),
+                Err(panic) => (State::Panicked, Some(panic)),
+            },
         };
         Self {
             state,
@@ -53,58 +55,50 @@ impl End {
     }
 }
 
-/// Accounts for a task that was started, in exactly one way. What it holds is given back by then.
+/// Accounts for a task that was started, in exactly one way. It has given back what it holds by then.
 pub(super) fn end(mut job: Pin<&mut dyn Job>, mut end: End) {
     if !end.is_of_future {
         if let Err(panic) = job.as_mut().clear() {
             end.state = State::Panicked;
-            end.error = Some(message(&*panic));
+            end.error = Some(panic);
         }
     }
-    Runner::ended(job.info(), end);
+    let info = job.info_mut();
+    // Of a function that was not called: the next one may take it.
+    drop(info.permit.take());
+    launch::ended(info, end);
 }
 
 /// Polls a task within its context, its span and its limits. No panic gets out.
 pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End> {
     let info = job.as_mut().info_mut();
-    let runner = info.shared.runner.as_ref();
-    if runner.is_some_and(|runner| runner.ledger().is_aborting()) {
+    let runner = info.meta.runner.as_ref();
+    if runner.is_some_and(Runner::is_aborted) {
         let error = "cut off by the shutdown".to_owned();
-        start_next(info);
         return Poll::Ready(End::new(State::Cancelled, error));
     }
     let begun = now();
-    if info.started_at.get().is_none() {
-        info.started_at.set(Some(begun));
-        start_next(info);
-    }
+    info.started_at.get_or_insert(begun);
     let polled = job.as_mut().poll(cx);
     let info = job.info_mut();
     let end = match polled {
         Ok(Poll::Ready(ended)) => End::of(ended),
         // A backtrace takes its time: that is not what the warning is about.
-        Err(panic) => return Poll::Ready(End::new(State::Panicked, message(&*panic))),
+        Err(panic) => return Poll::Ready(End::new(State::Panicked, panic)),
         Ok(Poll::Pending) => {
-            note_length(info, begun, now());
-            return wait(info, cx);
+            let ended = now();
+            note_length(info, begun, ended);
+            return wait(info, ended, cx);
         }
     };
     note_length(info, begun, end.at);
     Poll::Ready(end)
 }
 
-/// Starts the one that follows a task which is about to be polled, or never will be.
-#[inline]
-pub(super) fn start_next(info: &mut Info) {
-    if let Some(next) = info.next.take() {
-        hand_over_next(next);
-    }
-}
-
 /// A poll of this length is worth a line, once.
 #[inline]
 fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
-    let Some(runner) = &info.shared.runner else {
+    let Some(runner) = &info.meta.runner else {
         return;
     };
     let threshold = runner.config().blocking_threshold;
@@ -114,59 +108,65 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
         .is_some_and(|limit| ended >= limit);
     if is_long && !info.has_blocked {
         info.has_blocked = true;
-        runner.log_blocked(info, ended.saturating_duration_since(begun));
+        events::blocked(info, ended.saturating_duration_since(begun));
     }
 }
 
-/// The task has to wait: from now on its time is limited, and a shutdown can end it.
-fn wait(info: &mut Info, cx: &mut Context<'_>) -> Poll<End> {
-    let Some(runner) = &info.shared.runner else {
-        return Poll::Pending;
-    };
+/// The task waits: from now on its time is limited, and a shutdown can end it.
+///
+/// The deadline is compared here, after each poll, and not by a timer that is polled: a timer of
+/// tokio's does not fire in a task that has used up its budget.
+fn wait(info: &mut Info, now: Instant, cx: &mut Context<'_>) -> Poll<End> {
     if !info.is_wakeable {
         info.is_wakeable = true;
-        runner.ledger().keep_waker(info.key, cx.waker().clone());
+        begin_to_wait(info, cx);
     }
-    if info.is_queued.get() {
-        return Poll::Pending;
-    }
-    let Some(timeout) = info.timeout.or(runner.config().timeout) else {
+    let Some(deadline) = info.deadline else {
         return Poll::Pending;
     };
-    if info.timer.is_none() {
-        let deadline = info.started_at.get().and_then(|at| at.checked_add(timeout));
-        // It panics where the runtime has no timers.
-        let armed = catch_unwind(|| deadline.map(|at| Box::pin(sleep_until(at.into())) as Timer));
-        match armed {
-            Ok(timer) => info.timer = timer,
-            Err(panic) => return Poll::Ready(End::new(State::Panicked, message(&*panic))),
+    if now >= deadline {
+        return Poll::Ready(timed_out(info));
+    }
+    match &mut info.sleep {
+        Some(sleep) => sleep.as_mut().poll(cx).map(|()| timed_out(info)),
+        None => Poll::Pending,
+    }
+}
+
+/// The task waits for the first time.
+fn begin_to_wait(info: &mut Info, cx: &Context<'_>) {
+    let Some(runner) = &info.meta.runner else {
+        return;
+    };
+    let timeout = info.timeout.or(runner.config().timeout);
+    let started_at = info.started_at;
+    info.deadline = timeout.and_then(|timeout| started_at?.checked_add(timeout));
+    let mut alarm_at = info.deadline;
+    if let Some(deadline) = info.deadline {
+        let pool = info.meta.pool.as_ref();
+        if pool.map_or_else(may_be_paused, |pool| pool.may_be_paused()) {
+            // It panics where the runtime has no timers; the clock of such a runtime is not paused.
+            info.sleep = guarded(|| Box::pin(sleep_until(deadline.into()))).ok();
+            match (&info.sleep, pool) {
+                (Some(_), _) => alarm_at = None,
+                (None, Some(pool)) => pool.has_no_timers(),
+                (None, None) => {}
+            }
         }
     }
-    let Some(timer) = &mut info.timer else {
-        return Poll::Pending;
-    };
-    ready!(timer.as_mut().poll(cx));
-    let error = format!("it ran for longer than {timeout:?}");
-    Poll::Ready(End::new(State::TimedOut, error))
+    runner.wait(info.key, cx.waker().clone(), alarm_at);
 }
 
-/// What there is to say about an error: its own code says it.
-#[cold]
-fn failed(error: BoxError) -> (State, Option<String>) {
-    let described = catch_unwind(AssertUnwindSafe(|| {
-        let text = Chain(&*error).to_string();
-        drop(error);
-        text
-    }));
-    match described {
-        Ok(text) => (State::Failed, Some(text)),
-        Err(panic) => (State::Panicked, Some(message(&*panic))),
-    }
+fn may_be_paused() -> bool {
+    Handle::try_current().is_ok_and(|runtime| has_pausable_clock(&runtime))
 }
 
-/// What a panic said.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a message").to_owned()
+fn timed_out(info: &Info) -> End {
+    let ran = info.timeout.or(info
+        .meta
+        .runner
+        .as_ref()
+        .and_then(|runner| runner.config().timeout));
+    let error = format!("it ran for longer than {:?}", ran.unwrap_or_default());
+    End::new(State::TimedOut, error)
 }

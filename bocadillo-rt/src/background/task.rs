@@ -3,10 +3,10 @@
 use std::{borrow::Cow, fmt, panic::Location, pin::Pin, time::Duration};
 
 use super::{
-    blocking,
-    info::Info,
+    blocking, events,
     job::{self, Job},
-    message,
+    meta::Info,
+    trace::TraceContext,
 };
 use crate::error::BoxError;
 
@@ -68,7 +68,11 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        let job = job::boxed(future, |info| info.register(name.into(), location));
+        let job = job::boxed(future, |info| {
+            info.meta.name = name.into();
+            info.meta.location = location;
+            info.trace = TraceContext::capture();
+        });
         Self::from_job(job)
     }
 
@@ -80,8 +84,7 @@ impl Task {
     #[cold]
     pub(super) fn discard(mut self) {
         if let Err(panic) = self.job.as_mut().clear() {
-            let (panic, task) = (message(&*panic), self.info().name());
-            tracing::error!(task, panic, "background task panicked when it was dropped");
+            events::destructor_panicked(self.info(), &panic);
         }
     }
 
@@ -148,12 +151,14 @@ impl Task {
         F: FnOnce() -> T + Send + 'static,
         T: Outcome + 'static,
     {
-        Self::named(name, location, blocking::run(function))
+        let mut task = Self::named(name, location, blocking::run(function));
+        task.info_mut().needs_thread = true;
+        task
     }
 
     /// Names the task, for logs and reports.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.info_mut().shared.name = name.into();
+        self.info_mut().meta.name = name.into();
         self
     }
 
@@ -198,8 +203,8 @@ fn name_of<F>() -> &'static str {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
-            .field("name", &self.info().shared.name)
-            .field("location", &format_args!("{}", self.info().shared.location))
+            .field("name", &self.info().meta.name)
+            .field("location", &format_args!("{}", self.info().meta.location))
             .finish_non_exhaustive()
     }
 }
@@ -288,7 +293,7 @@ mod tests {
     #[test]
     fn named_by_its_function() {
         assert_eq!(
-            Task::new(send_confirmation()).info().shared.name,
+            Task::new(send_confirmation()).info().meta.name,
             "send_confirmation"
         );
     }
@@ -296,7 +301,7 @@ mod tests {
     #[test]
     fn a_block_is_named_by_the_function_around_it() {
         assert_eq!(
-            Task::new(async {}).info().shared.name,
+            Task::new(async {}).info().meta.name,
             "a_block_is_named_by_the_function_around_it"
         );
     }
@@ -314,14 +319,14 @@ mod tests {
                 ))
             }
         }
-        assert_eq!(<Vec<fn() -> u8>>::make().info().shared.name, "inner");
+        assert_eq!(<Vec<fn() -> u8>>::make().info().meta.name, "inner");
     }
 
     #[test]
     fn generic_arguments_do_not_name_it() {
         async fn send<T>(_: T) {}
         assert_eq!(
-            Task::new(send(std::sync::Mutex::new(0))).info().shared.name,
+            Task::new(send(std::sync::Mutex::new(0))).info().meta.name,
             "send"
         );
     }

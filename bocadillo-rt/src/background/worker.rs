@@ -11,27 +11,29 @@
 //! back to the giver: the worker closes it under its lock when it ends.
 
 use std::{
-    fmt, mem,
+    cell::Cell,
+    fmt, future, mem,
     pin::Pin,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker, ready},
+    thread,
 };
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{
     State,
     job::Job,
     run::{self, End},
 };
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
-/// So many wait: what a burst leaves behind is given back, but for this.
+/// Upper bound on idle workers kept after a burst.
 const MAX_IDLE: usize = 64;
 
-/// So many bytes of a task that has ended may wait with its worker. What is freed by other threads than it
-/// was allocated by is slow to allocate: so the one frees it that gives the worker its next task. Of what
-/// is larger allocators keep nothing for each thread.
+/// Upper bound on the memory of an ended task that stays with its idle worker, in bytes. Memory that
+/// another thread frees is slow to allocate again, so the thread frees it that submits the next task.
+/// Allocators keep no larger blocks for each thread.
 const MAX_SPENT: usize = 1024;
 
 /// What a worker runs. It knows the pool to which its worker goes when it has ended, if there is one.
@@ -41,8 +43,10 @@ type Work = Pin<Box<dyn Job>>;
 pub(crate) struct Pool {
     runtime: Handle,
     idle: Mutex<Vec<Idle>>,
-    /// Others than its own threads give it tasks.
+    /// Tasks are submitted from threads of other runtimes.
     is_apart: bool,
+    /// A test may have paused the clock of the runtime. Only a hint: nothing is synchronised by it.
+    may_be_paused: AtomicBool,
 }
 
 impl Pool {
@@ -58,9 +62,32 @@ impl Pool {
 
     fn new(runtime: Handle, is_apart: bool) -> Self {
         Self {
+            may_be_paused: AtomicBool::new(has_pausable_clock(&runtime)),
             runtime,
             idle: Mutex::default(),
             is_apart,
+        }
+    }
+
+    /// Returns whether a test may have paused the clock of the runtime.
+    pub(super) fn may_be_paused(&self) -> bool {
+        self.may_be_paused.load(Relaxed)
+    }
+
+    /// The runtime has no timers: nothing pauses its clock.
+    pub(super) fn has_no_timers(&self) {
+        self.may_be_paused.store(false, Relaxed);
+    }
+
+    /// Has the task that was woken last on this thread wait its turn behind those before it.
+    ///
+    /// A thread of a multi-threaded runtime keeps that task in a slot of its own, from which no other
+    /// thread takes: behind a task that computes it would wait although a thread is idle. Something
+    /// that does nothing takes its place there. Elsewhere tasks are in one queue.
+    pub(super) fn clear_last_woken(&self) {
+        let is_here = Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id());
+        if is_here && self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            self.runtime.spawn(future::ready(()));
         }
     }
 
@@ -71,7 +98,7 @@ impl Pool {
     /// Runs a task, on a worker that is idle if there is one.
     pub(super) fn run(self: Arc<Self>, mut job: Work) {
         let idle = self.idle().pop();
-        job.as_mut().info_mut().shared.about.pool = Some(self);
+        job.as_mut().info_mut().meta.pool = Some(self);
         let left = match idle {
             Some(Idle { inbox, spent }) => {
                 drop(spent);
@@ -111,6 +138,11 @@ impl Drop for Pool {
     }
 }
 
+/// Returns whether a test may pause the clock of the runtime: tokio allows that on one flavor alone.
+pub(super) fn has_pausable_clock(runtime: &Handle) -> bool {
+    runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
+}
+
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not what waits: nobody can start a task while that is written.
@@ -120,9 +152,25 @@ impl fmt::Debug for Pool {
     }
 }
 
+thread_local! {
+    /// This thread has polled a task since it was last about to park.
+    static HAS_WORKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives up the processor once before the thread sleeps, if it has worked.
+///
+/// To wake a thread that sleeps is a system call for the thread of the requests, for each task. Under
+/// load the next task comes soon: a thread that is still awake takes it without a call. The numbers
+/// are in `benches/README.md`: CPU per request, and when tasks start under saturation.
+pub(super) fn yield_after_work() {
+    if HAS_WORKED.replace(false) {
+        thread::yield_now();
+    }
+}
+
 /// Runs a task on a new worker of its pool.
 fn spawn(job: Work) {
-    let pool = job.info().shared.about.pool.as_ref();
+    let pool = job.info().meta.pool.as_ref();
     if let Some(runtime) = pool.map(|pool| pool.runtime.clone()) {
         runtime.spawn(Worker::new(job));
     }
@@ -209,7 +257,7 @@ impl Worker {
     fn wait(&mut self, mut spent: Work, cx: &mut Context<'_>) -> Poll<()> {
         let size = size_of_val(&*spent);
         let info = spent.as_mut().info_mut();
-        let Some(pool) = info.shared.about.pool.take() else {
+        let Some(pool) = info.meta.pool.take() else {
             return Poll::Ready(());
         };
         let new = || Arc::new(Inbox::new(cx.waker().clone()));
@@ -242,6 +290,7 @@ impl Future for Worker {
         let Some(job) = &mut this.job else {
             return Poll::Ready(());
         };
+        HAS_WORKED.set(true);
         let end = ready!(run::poll(job.as_mut(), cx));
         let Some(mut job) = this.job.take() else {
             return Poll::Ready(());
@@ -260,7 +309,6 @@ impl Drop for Worker {
         }
         if let Some(mut job) = self.job.take() {
             let error = "its runtime was shut down".to_owned();
-            run::start_next(job.as_mut().info_mut());
             run::end(job.as_mut(), End::new(State::Cancelled, error));
         }
     }

@@ -1,27 +1,27 @@
 //! Tasks within what the user wraps around them.
 
 use std::{
-    any::Any,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::resume_unwind,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use super::{
-    Runner, Slot, Task,
-    config::Wrapped,
+    Registrations, Runner, Task,
+    builder::Wrapped,
     job::{self, Job},
     task::Ended,
 };
+use crate::guard::guarded;
 
 impl Runner {
     /// Wraps what waits, if that is wanted.
     #[inline]
-    pub(super) fn wrap_all(&self, slot: &mut Slot) {
+    pub(super) fn wrap_all(&self, tasks: &mut Registrations) {
         if let Some(wrap) = &self.config().wrap {
-            slot.map(|task| wrapped(task, &**wrap));
+            tasks.map(|task| wrapped(task, &**wrap));
         }
     }
 }
@@ -37,24 +37,21 @@ fn wrapped(mut task: Task, wrap: &dyn Fn(Wrapped) -> Wrapped) -> Task {
         outcome: Arc::clone(&outcome),
     };
     // It runs where the response is handed over: a panic there would cost the connection.
-    let job = match catch_unwind(AssertUnwindSafe(|| wrap(Box::pin(inner)))) {
+    let job = match guarded(|| wrap(Box::pin(inner))) {
         Ok(future) => job::boxed(Outer { future, outcome }, |known| *known = info),
-        Err(panic) => job::boxed(Panics(Some(panic)), |known| *known = info),
+        Err(panic) => job::boxed(Panics(panic), |known| *known = info),
     };
     Task::from_job(job)
 }
 
 /// What is left of a task whose wrapper panicked: it ends as if it had panicked itself.
-struct Panics(Option<Box<dyn Any + Send>>);
+struct Panics(String);
 
 impl Future for Panics {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Ended> {
-        match self.0.take() {
-            Some(panic) => resume_unwind(panic),
-            None => Poll::Ready(Ok(())),
-        }
+        resume_unwind(Box::new(mem::take(&mut self.0)));
     }
 }
 

@@ -44,15 +44,12 @@ pub use self::stream::BodyStream;
 
 /// A request, as a view reads it.
 ///
-/// It is what connects a view to its app: one that puts another in its place (by `mem::replace`) has no
-/// app any more, and its tasks are dropped with a warning.
-///
 /// # Examples
 ///
 /// A view that reads JSON, called by a unit test without any server:
 ///
 /// ```
-/// use bocadillo::{Request, Response};
+/// use bocadillo::{Request, Response, testing};
 ///
 /// async fn greet(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
 ///     let name: String = req.json().await?;
@@ -62,8 +59,8 @@ pub use self::stream::BodyStream;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
 /// let request = http::Request::post("/greet").body("\"Ada\"".into())?;
-/// let mut res = Response::new();
-/// greet(&mut Request::from(request), &mut res).await?;
+/// let mut res = testing::response();
+/// greet(&mut testing::request(request), &mut res).await?;
 /// assert_eq!(res.status_code(), 200);
 /// # Ok(()) }
 /// ```
@@ -371,9 +368,9 @@ impl From<Collected> for Bytes {
     }
 }
 
-/// A request without an app, for unit tests of views: no path parameters, no state.
-impl From<http::Request<Body>> for Request {
-    fn from(request: http::Request<Body>) -> Self {
+impl Request {
+    /// A request without an app, for unit tests of views: no path parameters, no state.
+    pub(crate) fn without_app(request: http::Request<Body>) -> Self {
         let (head, body) = request.into_parts();
         Self::new(head, Source::Body(body), Params::default(), Host::Nowhere)
     }

@@ -14,9 +14,9 @@ impl Response {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::{Response, cookie::{Cookie, SameSite}};
+    /// use bocadillo::{cookie::{Cookie, SameSite}, testing};
     ///
-    /// let mut res = Response::new();
+    /// let mut res = testing::response();
     /// res.cookie(("theme", "dark"));
     /// res.cookie(Cookie::build(("session", "7f")).path("/").http_only(true).same_site(SameSite::Lax));
     /// assert_eq!(res.headers().get_all("set-cookie").iter().count(), 2);
@@ -39,9 +39,9 @@ impl Response {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::{Response, cookie::Cookie};
+    /// use bocadillo::{cookie::Cookie, testing};
     ///
-    /// let mut res = Response::new();
+    /// let mut res = testing::response();
     /// res.remove_cookie(Cookie::build("session").path("/"));
     /// assert!(res.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     /// ```

@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::Serialize;
 
 use crate::{
-    background::{IntoTask, Slot},
+    background::{IntoTask, Registrations},
     body::Body,
     error::BoxError,
     sent::SentBody,
@@ -64,7 +64,7 @@ pub struct Response {
     /// Apart: smaller things are moved by fewer instructions.
     pub(crate) head: http::response::Parts,
     pub(crate) body: SentBody<Body>,
-    pub(crate) tasks: Slot,
+    pub(crate) tasks: Registrations,
     /// The view may have set a content-length. Else there is none to be checked.
     may_declare_length: bool,
     /// Headers describe a file, which other content would not be.
@@ -77,13 +77,15 @@ pub struct Response {
 
 impl Response {
     /// Creates an empty response with status 200.
-    #[must_use]
-    pub fn new() -> Self {
+    ///
+    /// For the server and the test kit alone: a view cannot put another response, and with it other
+    /// tasks, in the place of its own.
+    pub(crate) fn new() -> Self {
         let (head, ()) = http::Response::new(()).into_parts();
         Self {
             head,
             body: SentBody::untracked(Body::empty()),
-            tasks: Slot::default(),
+            tasks: Registrations::default(),
             may_declare_length: false,
             is_file: false,
             is_endless: false,
@@ -188,7 +190,7 @@ impl Response {
     /// # Examples
     ///
     /// ```
-    /// let mut res = bocadillo::Response::new();
+    /// let mut res = bocadillo::testing::response();
     /// res.bytes(vec![1, 2, 3]);
     /// res.attachment("señal.bin");
     /// assert_eq!(
@@ -298,7 +300,7 @@ impl Response {
     }
 
     #[inline]
-    pub(crate) fn tasks_mut(&mut self) -> &mut Slot {
+    pub(crate) fn tasks_mut(&mut self) -> &mut Registrations {
         &mut self.tasks
     }
 
@@ -319,12 +321,6 @@ impl Response {
 
 /// Why a response cannot be sent. Boxed, so that the others carry one word about.
 struct Fault(String);
-
-impl Default for Response {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

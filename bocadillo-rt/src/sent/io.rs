@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Connection, hub::Hub, wire::Wire};
+use super::{Connection, hub::Hub, stream::Guard, wire::Wire};
 
 /// Wraps the IO that hyper is given, and tells the [`Connection`] when responses are out.
 ///
@@ -20,6 +20,8 @@ pub struct TrackedIo<T> {
     io: T,
     hub: Arc<Hub>,
     wire: Wire,
+    /// Of whoever counts the connections.
+    _guard: Option<Guard>,
 }
 
 impl<T> TrackedIo<T> {
@@ -27,8 +29,20 @@ impl<T> TrackedIo<T> {
     pub fn new(io: T) -> (Self, Connection) {
         let hub = Arc::new(Hub::default());
         let connection = Connection::new(Arc::clone(&hub));
-        let wire = Wire::default();
-        (Self { io, hub, wire }, connection)
+        let io = Self {
+            io,
+            hub,
+            wire: Wire::default(),
+            _guard: None,
+        };
+        (io, connection)
+    }
+
+    /// As [`new`](Self::new); `guard` is dropped with the IO.
+    pub(crate) fn with_guard(io: T, guard: Guard) -> (Self, Connection) {
+        let (mut io, connection) = Self::new(io);
+        io._guard = Some(guard);
+        (io, connection)
     }
 
     /// Returns the IO within.

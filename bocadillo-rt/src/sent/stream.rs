@@ -33,16 +33,31 @@ pub(super) fn attach(ticket: &Arc<Ticket>) {
     });
 }
 
+/// A value of the server's that lives as long as something of a connection does.
+pub(crate) type Guard = Arc<dyn Send + Sync>;
+
 /// Spawns the tasks of hyper's HTTP/2 streams on tokio; a stream that stalls can be reset alone.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Streams;
+#[derive(Clone, Default)]
+pub struct Streams {
+    guard: Option<Guard>,
+}
 
 impl Streams {
     /// Creates the executor.
     #[must_use]
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// Creates the executor of one connection; the tasks of its streams keep `guard`.
+    pub(crate) fn with_guard(guard: Guard) -> Self {
+        Self { guard: Some(guard) }
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").finish_non_exhaustive()
     }
 }
 
@@ -53,7 +68,8 @@ where
     fn execute(&self, stream: F) {
         tokio::spawn(StreamTask {
             stream: Some(stream),
-            guard: Guard(None),
+            ticket: Attached(None),
+            _guard: self.guard.clone(),
         });
     }
 }
@@ -62,7 +78,9 @@ pin_project! {
     struct StreamTask<F> {
         #[pin]
         stream: Option<F>,
-        guard: Guard,
+        ticket: Attached,
+        // After the stream: what the stream's end leads to is under way before.
+        _guard: Option<Guard>,
     }
 
     impl<F> PinnedDrop for StreamTask<F> {
@@ -74,14 +92,14 @@ pin_project! {
 }
 
 /// The ticket of a stream whose task lives.
-struct Guard(Option<Arc<Ticket>>);
+struct Attached(Option<Arc<Ticket>>);
 
 impl<F: Future<Output = ()>> Future for StreamTask<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if this.guard.is_aborted() {
+        if this.ticket.is_aborted() {
             scope::within(|| this.stream.set(None));
         }
         let Some(stream) = this.stream.as_mut().as_pin_mut() else {
@@ -90,7 +108,7 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
         let (polled, ticket) = scope::within(|| enter(|| stream.poll(cx)));
         if let Some(ticket) = ticket.filter(|_| polled.is_pending()) {
             ticket.attach_stream(cx.waker().clone());
-            this.guard.0 = Some(ticket);
+            this.ticket.0 = Some(ticket);
         }
         polled
     }
@@ -117,7 +135,7 @@ impl Drop for Restore {
     }
 }
 
-impl Guard {
+impl Attached {
     fn is_aborted(&self) -> bool {
         self.0
             .as_ref()
@@ -125,7 +143,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for Attached {
     fn drop(&mut self) {
         if let Some(ticket) = &self.0 {
             ticket.detach_stream();

@@ -80,6 +80,20 @@ impl Watch {
         }
     }
 
+    /// Closes the connections without a request under way.
+    pub(crate) fn close_idle(&self) {
+        for hub in self.shared.live_connections() {
+            let activity = &hub.activity;
+            let is_busy = activity.requests.load(Relaxed) > 0
+                || activity.is_write_blocked.load(Relaxed)
+                || !hub.tickets().is_empty();
+            if !is_busy {
+                let accepted = activity.accepted.load(Relaxed);
+                hub.kill.request(Reason::Idle, accepted);
+            }
+        }
+    }
+
     /// Closes all connections.
     pub(crate) fn close_all(&self) {
         for hub in self.shared.live_connections() {

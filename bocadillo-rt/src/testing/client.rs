@@ -1,22 +1,19 @@
 //! The client.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{any::Any, fmt, future::poll_fn, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::{runtime::Handle, sync::Mutex};
 use tower_service::Service;
 
 use super::Tasks;
 use crate::{
-    background::{About, Background, Group, Runner},
+    app::App,
+    background::{Background, Group, Meta, Runner, is_failure},
     body::Body,
     error::BoxError,
     sent::Delivery,
@@ -25,6 +22,10 @@ use crate::{
 type Answer = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
 /// Calls a service as a client would.
+///
+/// The tasks of an [`App`] are those of its own runner: its limits, its reports, its numbers. They
+/// run on the runtime of the test, whatever the runner says, so that a test may pause the time. For
+/// another service the client has a runner, with the default settings.
 #[derive(Clone)]
 pub struct Client {
     call: Arc<dyn Fn(http::Request<Body>) -> Answer + Send + Sync>,
@@ -32,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of an [`App`](crate::App), or of any tower service.
+    /// Creates a client of an [`App`], or of any tower service.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
@@ -42,12 +43,27 @@ impl Client {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        Self::with_runner(service, Runner::current())
+        let app = (&service as &dyn Any).downcast_ref::<App>();
+        let runner = app.map(|app| app.runner().clone());
+        let runner = runner.unwrap_or_else(|| Runner::current().build());
+        Self::build(service, runner, Place::Here)
     }
 
-    /// Creates a client whose tasks run on this runner, in place of [`Runner::current`]: to test with
-    /// limits, or with [`on_report`](Runner::on_report).
-    pub fn with_runner<S, B>(service: S, runner: Runner) -> Self
+    /// Creates a client whose tasks are those of this runner, and run where the runner says: to test
+    /// a service with limits, or with threads of its own.
+    pub fn with_runner<S, B>(service: S, runner: impl Into<Runner>) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self::build(service, runner.into(), Place::Runner)
+    }
+
+    fn build<S, B>(service: S, runner: Runner, place: Place) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
         S::Future: Send,
@@ -57,9 +73,9 @@ impl Client {
         B::Error: Into<BoxError>,
     {
         let service = Arc::new(Mutex::new(service));
-        let counts = runner.clone();
+        let runs = runner.clone();
         let call = move |request| -> Answer {
-            Box::pin(call(Arc::clone(&service), counts.clone(), request))
+            Box::pin(call(Arc::clone(&service), runs.clone(), place, request))
         };
         Self {
             call: Arc::new(call),
@@ -94,9 +110,19 @@ impl Client {
     }
 }
 
+/// Where tasks run.
+#[derive(Clone, Copy)]
+enum Place {
+    /// On the runtime of the test.
+    Here,
+    /// As the runner says.
+    Runner,
+}
+
 async fn call<S, B>(
     service: Arc<Mutex<S>>,
     runner: Runner,
+    place: Place,
     mut request: http::Request<Body>,
 ) -> TestResponse
 where
@@ -106,19 +132,21 @@ where
     B::Error: Into<BoxError>,
 {
     let is_head = request.method() == Method::HEAD;
-    let lock = || service.lock().unwrap_or_else(PoisonError::into_inner);
     let group = Arc::new(Group::default());
     let background = Background::with_group(Arc::clone(&group));
     request.extensions_mut().insert(background.clone());
-    let _lost = Lost {
-        background: background.clone(),
-        runner: runner.clone(),
+    let door = Door {
+        background,
+        runner,
+        place,
     };
-    let ready = poll_fn(|cx| lock().poll_ready(cx).map_err(Into::<BoxError>::into)).await;
-    if let Err(error) = ready {
+    // Nobody else calls the service that has said to this caller that it is ready.
+    let mut ready = service.lock().await;
+    if let Err(error) = poll_fn(|cx| ready.poll_ready(cx).map_err(Into::<BoxError>::into)).await {
         panic!("the service is not ready: {error}");
     }
-    let calling = lock().call(request);
+    let calling = ready.call(request);
+    drop(ready);
     let (head, body) = match calling.await.map_err(Into::<BoxError>::into) {
         Ok(response) => response.into_parts(),
         Err(error) => panic!("the service failed: {error}"),
@@ -134,31 +162,39 @@ where
         Ok(_) => Delivery::Sent,
         Err(_) => Delivery::Aborted { bytes: 0 },
     };
-    let mut tasks = background.close(&runner);
-    let about = About {
-        status: Some(head.status),
-        ..background.about()
-    };
-    runner
-        .accept(&mut tasks, |known| *known = about)
-        .done(delivery);
+    door.release(Some(head.status), delivery);
     TestResponse { head, body, group }
 }
 
-/// Starts what was registered if the request is given up.
-struct Lost {
+/// Starts what was registered, also if the request is given up.
+struct Door {
     background: Background,
     runner: Runner,
+    place: Place,
 }
 
-impl Drop for Lost {
-    fn drop(&mut self) {
+impl Door {
+    fn release(&self, status: Option<StatusCode>, delivery: Delivery) {
         let mut tasks = self.background.close(&self.runner);
-        if !tasks.is_empty() {
-            let about = self.background.about();
-            let on_done = self.runner.accept(&mut tasks, |known| *known = about);
-            on_done.done(Delivery::Aborted { bytes: 0 });
+        let has_failed = status.is_none_or(is_failure);
+        if has_failed && !tasks.is_empty() {
+            tasks.view_failed();
         }
+        let fill = |meta: &mut Meta| {
+            self.background.describe(meta);
+            meta.status = status;
+            meta.has_failed = has_failed;
+            if let (Place::Here, Ok(runtime)) = (self.place, Handle::try_current()) {
+                meta.pool = Some(self.runner.pool_of(runtime));
+            }
+        };
+        self.runner.accept(&mut tasks, fill).done(delivery);
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.release(None, Delivery::Aborted { bytes: 0 });
     }
 }
 

@@ -27,8 +27,10 @@
 
 mod client;
 mod tasks;
+mod view;
 
 pub use self::{
     client::{Client, RequestBuilder, TestResponse},
     tasks::{StillPending, Tasks, Within},
+    view::{request, response},
 };

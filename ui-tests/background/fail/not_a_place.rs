@@ -3,7 +3,7 @@
 use bocadillo::{Response, background};
 
 fn response() -> Response {
-    Response::new()
+    bocadillo::testing::response()
 }
 
 async fn create_order() {

@@ -32,8 +32,8 @@ async fn main() -> bocadillo::Result<()> {
     assert_eq!(refused.status(), 400);
     assert!(refused.text().contains("\"detail\":{\"id\":\"Must be a whole number"));
 
-    let mut req = Request::from(http::Request::new("".into()));
-    let mut res = Response::new();
+    let mut req = bocadillo::testing::request(http::Request::new("".into()));
+    let mut res = bocadillo::testing::response();
     orders::index(&mut req, &mut res, "rest".to_owned(), 8).await?;
     assert_eq!(res.status_code(), 200);
     Ok(())

@@ -12,8 +12,8 @@ async fn index(_req: &mut Request, res: &mut Response) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut req = Request::from(http::Request::new("".into()));
-    let mut res = Response::new();
+    let mut req = bocadillo::testing::request(http::Request::new("".into()));
+    let mut res = bocadillo::testing::response();
     index(&mut req, &mut res).await;
     assert_eq!(res.status_code(), 202);
 }

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
 };
 
 use tokio::{
@@ -13,7 +14,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    background::{Runner, Slot, Stats, Task, current},
+    background::{Registrations, Runner, Stats, Task, current, scheduler::Scope},
     sent::Delivery,
 };
 
@@ -26,8 +27,8 @@ fn runtime() -> Runtime {
 
 /// Registers a task, and says that its response is out.
 fn start(runner: &Runner, pool: &Arc<Pool>, future: impl Future<Output = ()> + Send + 'static) {
-    let mut slot = Slot::from(Task::new(future));
-    let on_done = runner.accept(&mut slot, |about| about.pool = Some(Arc::clone(pool)));
+    let mut slot = Registrations::from(Task::new(future));
+    let on_done = runner.accept(&mut slot, |meta| meta.pool = Some(Arc::clone(pool)));
     on_done.done(Delivery::Sent);
 }
 
@@ -49,7 +50,7 @@ async fn completed(runner: &Runner, tasks: u64) {
 
 #[test]
 fn one_worker_runs_one_task_after_another() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     runtime.block_on(async {
         for number in 1..=10 {
@@ -62,7 +63,7 @@ fn one_worker_runs_one_task_after_another() {
 
 #[test]
 fn a_worker_outlives_a_panic() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     runtime.block_on(async {
         start(&runner, &pool, async { panic!("as the test wants") });
@@ -76,7 +77,7 @@ fn a_worker_outlives_a_panic() {
 #[test]
 fn tasks_that_run_together_have_workers_of_their_own_and_few_of_those_stay() {
     const TASKS: usize = 3 * MAX_IDLE;
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let alive = || runtime.metrics().num_alive_tasks();
@@ -101,7 +102,7 @@ fn tasks_that_run_together_have_workers_of_their_own_and_few_of_those_stay() {
 
 #[test]
 fn what_a_worker_was_given_that_went_with_its_runtime_is_accounted_for() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     runtime.block_on(async {
         start(&runner, &pool, async {});
@@ -125,7 +126,7 @@ fn what_a_worker_was_given_that_went_with_its_runtime_is_accounted_for() {
 
 #[test]
 fn an_idle_worker_whose_runtime_is_gone_is_given_nothing() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     runtime.block_on(async {
         start(&runner, &pool, async {});
@@ -138,7 +139,7 @@ fn an_idle_worker_whose_runtime_is_gone_is_given_nothing() {
 
 #[test]
 fn a_waker_that_a_task_has_left_behind_disturbs_nobody() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     let left = Arc::new(Mutex::new(None::<Waker>));
     let wake = || {
@@ -175,18 +176,18 @@ fn a_waker_that_a_task_has_left_behind_disturbs_nobody() {
 
 /// Registers three, and says that their response is out.
 fn start_three(runner: &Runner, pool: &Arc<Pool>) {
-    let mut slot = Slot::default();
+    let mut slot = Registrations::default();
     for _ in 0..3 {
         slot.add(Task::new(async {})).log();
     }
-    let on_done = runner.accept(&mut slot, |about| about.pool = Some(Arc::clone(pool)));
+    let on_done = runner.accept(&mut slot, |meta| meta.pool = Some(Arc::clone(pool)));
     on_done.done(Delivery::Sent);
     assert_eq!(runner.stats().running, 3);
 }
 
 #[test]
 fn those_behind_a_task_that_went_with_its_runtime_are_accounted_for() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     start_three(&runner, &pool);
     drop(runtime);
@@ -195,11 +196,11 @@ fn those_behind_a_task_that_went_with_its_runtime_are_accounted_for() {
 
 #[test]
 fn those_behind_a_task_that_was_cut_off_are_accounted_for() {
-    let (runtime, runner) = (runtime(), Runner::current());
+    let (runtime, runner) = (runtime(), Runner::current().build());
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
     start_three(&runner, &pool);
     // Before any of them is polled.
-    drop(runner.ledger().abort());
+    drop(runner.abort(Scope::All));
     runtime.block_on(until("all have ended", || runner.stats().running == 0));
     assert_eq!(runner.stats().cancelled, 3);
 }
@@ -207,7 +208,7 @@ fn those_behind_a_task_that_was_cut_off_are_accounted_for() {
 /// It runs where it is spawned, whatever has become of the runtime of the task before.
 #[test]
 fn a_context_that_outlives_its_runtime_spawns_where_it_is() {
-    let runner = Runner::current();
+    let runner = Runner::current().build();
     let context = Arc::new(Mutex::new(None));
     let first = runtime();
     let pool = Arc::new(Pool::here(first.handle().clone()));
@@ -227,20 +228,28 @@ fn a_context_that_outlives_its_runtime_spawns_where_it_is() {
 }
 
 #[test]
-fn without_timers_a_task_that_waits_panics_and_says_why() {
+fn timeouts_need_no_timers_of_the_runtime() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
-    let error = Arc::new(Mutex::new(None));
-    let told = Arc::clone(&error);
-    let runner = Runner::current().on_report(move |report| {
-        *told.lock().expect("no panic") = report.error.clone();
-    });
+    let runner = Runner::current().timeout(Duration::from_millis(20)).build();
     let pool = Arc::new(Pool::here(runtime.handle().clone()));
-    runtime.block_on(async {
-        start(&runner, &pool, yield_now());
-        until("it panicked", || runner.stats().panicked == 1).await;
+    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
+    start(&runner, &pool, async move {
+        let _ended = ended;
+        std::future::pending().await
     });
-    let error = error.lock().expect("no panic").take().expect("an error");
-    assert!(error.contains("enable_time"), "{error}");
+    runtime.block_on(has_ended).expect_err("it is dropped");
+    until_in_real_time(|| runner.stats().timed_out == 1);
+}
+
+fn until_in_real_time(holds: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "it never came to that"
+        );
+        std::thread::yield_now();
+    }
 }
 
 /// Or the runner had itself, and never ended.
@@ -249,9 +258,11 @@ fn what_is_left_of_a_task_holds_nothing() {
     let runtime = runtime();
     let held = Arc::new(());
     let holds = Arc::clone(&held);
-    let runner = Runner::current().on_report(move |_| {
-        let _ = &holds;
-    });
+    let runner = Runner::current()
+        .on_report(move |_| {
+            let _ = &holds;
+        })
+        .build();
     let pool = Arc::new(Pool::apart(runtime.handle().clone()));
     runtime.block_on(async {
         start(&runner, &pool, async {});

@@ -1,31 +1,31 @@
 //! Where tasks run.
 
 use std::{
-    fmt, future,
+    fmt,
     pin::Pin,
     sync::{Arc, OnceLock},
     thread,
 };
 
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
     job::Job,
-    worker::{Pool, Worker},
+    worker::{self, Pool, Worker},
 };
 
 #[derive(Debug)]
-pub(super) enum Home {
+pub(super) enum Executor {
     /// The runtime that serves the requests.
     Current {
         /// The workers of the first that served, also for tasks that are released outside of any.
         adopted: OnceLock<Arc<Pool>>,
     },
-    /// One of their own.
+    /// A runtime of its own.
     Dedicated(Dedicated),
 }
 
-impl Home {
+impl Executor {
     pub(super) fn current() -> Self {
         Self::Current {
             adopted: OnceLock::new(),
@@ -39,17 +39,17 @@ impl Home {
         })
     }
 
-    /// As many threads as leave half of the processors to the requests.
+    /// Returns as many threads as leave half of the processors to the requests.
     pub(super) fn default_threads() -> usize {
         let processors = thread::available_parallelism().map_or(1, |number| number.get());
         (processors / 2).max(1)
     }
 
-    /// As it was made, before anything ran.
-    pub(super) fn again(&self) -> Self {
+    /// Returns whether there is a runtime for a task that is registered here.
+    pub(super) fn has_runtime(&self) -> bool {
         match self {
-            Self::Current { .. } => Self::current(),
-            Self::Dedicated(dedicated) => Self::dedicated(dedicated.threads),
+            Self::Dedicated(_) => true,
+            Self::Current { adopted } => adopted.get().is_some() || Handle::try_current().is_ok(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Home {
         }
     }
 
-    /// The workers of a runtime that serves requests. The first such is remembered.
+    /// Returns the workers of a runtime that serves requests. The first such is remembered.
     pub(super) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
         if let Self::Current { adopted } = self {
             let pool = adopted.get_or_init(|| Arc::new(Pool::here(runtime.clone())));
@@ -71,43 +71,45 @@ impl Home {
         Arc::new(Pool::here(runtime))
     }
 
-    /// Runs a task; `known` are the workers of the runtime that serves the request, where that is
-    /// known. If there is no runtime at all it is dropped, which accounts for it.
+    /// Runs a task; `known` are the workers of the runtime for it, where the door or the test kit
+    /// knows that. Returns the workers that run it.
     #[inline]
-    pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+    pub(super) fn run(
+        &self,
+        job: Pin<Box<dyn Job>>,
+        known: Option<Arc<Pool>>,
+    ) -> Option<Arc<Pool>> {
         let (pool, adopted) = match self {
+            _ if known.is_some() => (known, None),
             Self::Dedicated(dedicated) => (dedicated.pool(), None),
-            Self::Current { adopted } => (known, adopted.get()),
+            Self::Current { adopted } => (None, adopted.get()),
         };
-        match pool {
-            Some(pool) => pool.run(job),
-            None => run_here(job, adopted),
+        match pool.or_else(|| adopted_here(adopted)) {
+            Some(pool) => {
+                Arc::clone(&pool).run(job);
+                Some(pool)
+            }
+            None => {
+                run_here(job);
+                None
+            }
         }
     }
 }
 
-/// Has the task that was woken last on this thread wait its turn behind those before it.
-///
-/// A thread of tokio's runs that one first, from a slot that no other thread takes from. Something that
-/// does nothing takes its place there.
-pub(super) fn push_out() {
-    if let Ok(runtime) = Handle::try_current() {
-        if runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
-            runtime.spawn(future::ready(()));
-        }
-    }
+/// Returns the adopted workers, unless the caller is on another runtime.
+fn adopted_here(adopted: Option<&Arc<Pool>>) -> Option<Arc<Pool>> {
+    let pool = adopted?;
+    let is_here = Handle::try_current().map_or(true, |current| pool.is_of(&current));
+    is_here.then(|| Arc::clone(pool))
 }
 
-/// Runs a task on the current runtime; without one on the one that was adopted.
-fn run_here(job: Pin<Box<dyn Job>>, adopted: Option<&Arc<Pool>>) {
-    let current = Handle::try_current().ok();
-    let is_here = |pool: &&Arc<Pool>| current.as_ref().is_none_or(|it| pool.is_of(it));
-    if let Some(pool) = adopted.filter(is_here) {
-        Arc::clone(pool).run(job);
-    } else if let Some(runtime) = current {
-        runtime.spawn(Worker::new(job));
-    } else {
-        drop(Worker::new(job));
+/// Runs a task on the current runtime. Without one it is dropped, which accounts for it.
+#[cold]
+fn run_here(job: Pin<Box<dyn Job>>) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(Worker::new(job))),
+        Err(_) => drop(Worker::new(job)),
     }
 }
 
@@ -129,6 +131,7 @@ fn start(threads: usize) -> Option<(Runtime, Arc<Pool>)> {
     let started = Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("bocadillo-task")
+        .on_thread_park(worker::yield_after_work)
         .enable_all()
         .build();
     let runtime = started

@@ -1,0 +1,242 @@
+//! The settings of a runner.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::{Report, Runner, executor::Executor};
+
+/// What becomes of registrations beyond [`max_waiting`](Builder::max_waiting).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// They are refused: dropped, counted, logged and reported.
+    #[default]
+    Refuse,
+    /// They are accepted, and the server (of an [`App`](crate::App), or of [`serve`](crate::serve))
+    /// answers new requests by 503 with `Retry-After` until there is room. Requests under way, whose
+    /// tasks are the excess, are never failed for it.
+    ///
+    /// All requests are held back, also those whose views register nothing: before a view has run
+    /// nobody knows. Follow-ups beyond the limit are refused: no request can be held back for them.
+    HoldBack,
+}
+
+type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
+
+/// A task's future, as a wrapper gets it and gives it back.
+pub(super) type Wrapped = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Wrap = Arc<dyn Fn(Wrapped) -> Wrapped + Send + Sync>;
+
+pub(super) struct Config {
+    pub(super) max_running: usize,
+    pub(super) max_waiting: usize,
+    pub(super) max_blocking: usize,
+    pub(super) overflow: Overflow,
+    pub(super) timeout: Option<Duration>,
+    pub(super) drain_timeout: Duration,
+    pub(super) blocking_threshold: Duration,
+    pub(super) on_report: Option<OnReport>,
+    pub(super) wrap: Option<Wrap>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_running: 1024,
+            max_waiting: 16 * 1024,
+            max_blocking: 16,
+            overflow: Overflow::default(),
+            timeout: Some(Duration::from_secs(600)),
+            drain_timeout: Duration::from_secs(25),
+            blocking_threshold: Duration::from_millis(100),
+            on_report: None,
+            wrap: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("max_running", &self.max_running)
+            .field("max_waiting", &self.max_waiting)
+            .field("max_blocking", &self.max_blocking)
+            .field("overflow", &self.overflow)
+            .field("timeout", &self.timeout)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("blocking_threshold", &self.blocking_threshold)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Runner`]: by [`Runner::builder`], [`Runner::dedicated`] or [`Runner::current`].
+///
+/// # Settings
+///
+/// | setting | default | why that much, and what happens beyond |
+/// | --- | --- | --- |
+/// | where | [`dedicated`](Self::dedicated), half of the processors | a task that blocks or computes does not keep requests waiting |
+/// | [`max_running`](Self::max_running) | 1024 | more than a mail server or a database takes at once; the next ones wait |
+/// | [`max_waiting`](Self::max_waiting) | 16 384 | sixteen for each that runs: seconds of a burst. It counts tasks and not bytes: what a task captured on the heap, nobody sees. With captures of a few KiB these are some ten MiB; with captures of 1 MiB, set it to what your memory holds |
+/// | [`overflow`](Self::overflow) | [`Refuse`](Overflow::Refuse) | clients get their responses; each refusal is counted and reported, and logged |
+/// | [`timeout`](Self::timeout) | 10 min | longer than sending a mail with its retries takes; a task that hangs for ever gives its place back |
+/// | [`max_blocking`](Self::max_blocking) | 16 | functions of [`Task::blocking`](super::Task::blocking) at a time: threads are what they cost. A function takes its thread first and then its place of `max_running`, so functions that wait keep no other task from running |
+/// | [`drain_timeout`](Self::drain_timeout) | 25 s | container platforms give 30 s between SIGTERM and SIGKILL: what was cut off is named before |
+/// | [`blocking_threshold`](Self::blocking_threshold) | 100 ms | a poll of such a length is felt by users; it is logged |
+///
+/// Extreme values are taken at their word: a `max_running` or `max_blocking` of 0 is 1, a
+/// `max_waiting` of 0 lets nothing wait (and so refuses every task), and the greatest number and the
+/// longest duration are no limit.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Runner};
+/// use std::time::Duration;
+///
+/// let runner = Runner::dedicated(2).timeout(Duration::from_secs(60)).max_running(100).build();
+/// let app = App::new().background(runner.clone());
+/// assert_eq!(runner.stats().registered, 0);
+/// # drop(app);
+/// ```
+#[must_use = "a builder does nothing until it is built: `.build()`"]
+#[derive(Debug, Default)]
+pub struct Builder {
+    config: Config,
+    place: Place,
+}
+
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Default,
+    Dedicated(usize),
+    Current,
+}
+
+impl Builder {
+    /// Runs tasks on a runtime of their own, of so many threads (at least one).
+    ///
+    /// The runtime is started with the first task. What a task of its needs from the requests'
+    /// runtime, as a connection pool that was opened there, works from here too: it is woken across.
+    pub fn dedicated(mut self, threads: usize) -> Self {
+        self.place = Place::Dedicated(threads);
+        self
+    }
+
+    /// Runs tasks on the runtime that serves their requests.
+    ///
+    /// A task starts some microseconds earlier than on a runtime of its own. But one that blocks its
+    /// thread, or computes for long, keeps requests waiting.
+    pub fn current(mut self) -> Self {
+        self.place = Place::Current;
+        self
+    }
+
+    /// Sets how many tasks run at a time, at least one; the next ones wait for their turn.
+    pub fn max_running(mut self, tasks: usize) -> Self {
+        self.config.max_running = tasks.max(1);
+        self
+    }
+
+    /// Sets how many tasks may wait, for their response or for their turn.
+    pub fn max_waiting(mut self, tasks: usize) -> Self {
+        self.config.max_waiting = tasks;
+        self
+    }
+
+    /// Sets how many functions of [`Task::blocking`](super::Task::blocking) run at a time, at least
+    /// one.
+    pub fn max_blocking(mut self, functions: usize) -> Self {
+        self.config.max_blocking = functions.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// Sets what becomes of registrations beyond [`max_waiting`](Self::max_waiting).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = overflow;
+        self
+    }
+
+    /// Sets how long a task may run that says nothing else itself; `None` for ever.
+    ///
+    /// A task that has reached its limit is dropped where it next waits.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long a shutdown waits for tasks.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// Sets from which length on a single poll of a task is logged: it has blocked its thread.
+    pub fn blocking_threshold(mut self, threshold: Duration) -> Self {
+        self.config.blocking_threshold = threshold;
+        self
+    }
+
+    /// Has this called with the report of every task, where the task ends: it must not block. If it
+    /// panics, that is logged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Runner, background::State};
+    ///
+    /// let runner = Runner::builder().on_report(|report| {
+    ///     if report.outcome == State::Failed {
+    ///         eprintln!("{} failed: {:?}", report.name, report.error);
+    ///     }
+    /// });
+    /// # drop(runner);
+    /// ```
+    pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.config.on_report = Some(Arc::new(on_report));
+        self
+    }
+
+    /// Wraps the future of every task, to give it what is local to the request: called where the
+    /// view has ended, within whatever the middleware around the app has set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Runner;
+    ///
+    /// tokio::task_local! { static TENANT: String; }
+    ///
+    /// let runner = Runner::builder().wrap(|task| {
+    ///     match TENANT.try_with(Clone::clone) {
+    ///         Ok(tenant) => Box::pin(TENANT.scope(tenant, task)),
+    ///         Err(_) => task,
+    ///     }
+    /// });
+    /// # drop(runner);
+    /// ```
+    pub fn wrap(mut self, wrap: impl Fn(Wrapped) -> Wrapped + Send + Sync + 'static) -> Self {
+        self.config.wrap = Some(Arc::new(wrap));
+        self
+    }
+
+    /// Builds the runner.
+    #[must_use]
+    pub fn build(self) -> Runner {
+        let executor = match self.place {
+            Place::Default => Executor::dedicated(Executor::default_threads()),
+            Place::Dedicated(threads) => Executor::dedicated(threads),
+            Place::Current => Executor::current(),
+        };
+        Runner::new(self.config, executor)
+    }
+}
+
+impl From<Builder> for Runner {
+    fn from(builder: Builder) -> Self {
+        builder.build()
+    }
+}

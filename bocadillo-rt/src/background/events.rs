@@ -1,0 +1,263 @@
+//! What the log says of tasks.
+//!
+//! A failure is never invisible: where no subscriber takes errors, they go to stderr. Lines that a
+//! flood of requests could multiply are limited to one a second for each kind and place; the next
+//! line says how many were left out. A subscriber is a user's code: its panics stay here.
+
+use std::{
+    collections::HashMap,
+    panic::Location,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tracing::Level;
+
+use super::{
+    Runner,
+    meta::Info,
+    report::{State, Unfinished},
+    run::End,
+};
+use crate::guard::guarded;
+
+/// A line of this kind and these places is written once in so long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+type Place = &'static Location<'static>;
+
+/// Of lines that belong to no task.
+const HERE: Place = Location::caller();
+
+/// Calls `log`, which writes to the subscriber; a panic of the subscriber stays here.
+fn write(log: impl FnOnce()) {
+    let _ = guarded(log);
+}
+
+/// A task has ended, within its span.
+pub(super) fn ended(info: &Info, end: &End) {
+    write(|| info.trace.within(|| log_end(info, end)));
+}
+
+fn log_end(info: &Info, end: &End) {
+    record_times(info, end);
+    let (task, location) = (info.name(), info.location());
+    let (state, error) = (end.state, end.error.as_deref().unwrap_or_default());
+    let status = info.meta.status.map(|status| status.as_u16());
+    match state {
+        State::Completed => tracing::debug!(task, %location, "background task completed"),
+        _ if !tracing::enabled!(Level::ERROR) => {
+            eprintln!("background task {state}: task={task} location={location} error={error}");
+        }
+        State::Cancelled => {
+            tracing::warn!(task, %location, status, error, "background task cancelled");
+        }
+        _ => tracing::error!(task, %location, status, error, "background task {state}"),
+    }
+}
+
+/// Records on the task's span when it was sent, started and ended.
+fn record_times(info: &Info, end: &End) {
+    let Some(registered_at) = info.meta.registered_at else {
+        return;
+    };
+    let points = [
+        ("sent_us", info.meta.sent_at),
+        ("started_us", info.started_at),
+        ("ended_us", Some(end.at)),
+    ];
+    for (field, at) in points {
+        if let Some(at) = at {
+            let after = at.saturating_duration_since(registered_at);
+            let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+            info.trace.record(field, micros);
+        }
+    }
+}
+
+#[cold]
+pub(super) fn replaced(info: &Info, by: &str, by_location: Place) {
+    let (task, location) = (info.name(), info.location());
+    let Some(left_out) = limited(("replaced", task.to_owned(), location, Some(by_location))) else {
+        return;
+    };
+    write(|| {
+        tracing::info!(
+            task, %location, by, %by_location, left_out,
+            "background task replaced by a later one; use `add_background` to keep both"
+        );
+    });
+}
+
+#[cold]
+pub(super) fn refused(info: &Info, why: &str) {
+    let (task, location) = (info.name(), info.location());
+    let Some(left_out) = limited(("refused", task.to_owned(), location, None)) else {
+        return;
+    };
+    write(|| {
+        if tracing::enabled!(Level::WARN) {
+            tracing::warn!(task, %location, left_out, "background task refused: {why}");
+        } else {
+            eprintln!("background task refused: {why}: task={task} location={location}");
+        }
+    });
+}
+
+#[cold]
+pub(super) fn skipped(info: &Info, why: &str) {
+    let (task, location) = (info.name(), info.location());
+    write(|| tracing::debug!(task, %location, "background task skipped: {why}"));
+}
+
+/// A task whose response is out was cancelled before its start.
+#[cold]
+pub(super) fn cancelled(info: &Info) {
+    let (task, location) = (info.name(), info.location());
+    write(|| {
+        let why = "the runner has ended";
+        if tracing::enabled!(Level::WARN) {
+            tracing::warn!(task, %location, "background task cancelled before its start: {why}");
+        } else {
+            eprintln!(
+                "background task cancelled before its start: task={task} location={location}"
+            );
+        }
+    });
+}
+
+/// A task was registered after its response was handed over.
+#[cold]
+pub(super) fn late(info: &Info) {
+    let (task, location) = (info.name(), info.location());
+    write(|| {
+        tracing::debug!(
+            task, %location,
+            "background task registered after its response was handed over; it starts now"
+        );
+    });
+}
+
+/// A task has blocked its thread.
+#[cold]
+pub(super) fn blocked(info: &Info, took: Duration) {
+    let (task, location) = (info.name(), info.location());
+    let Some(left_out) = limited(("blocked", task.to_owned(), location, None)) else {
+        return;
+    };
+    write(|| {
+        tracing::warn!(
+            task, %location, ?took, left_out,
+            "background task blocked its thread; move the work to `Task::blocking`"
+        );
+    });
+}
+
+/// A value of a task that will not run panicked when it was dropped.
+#[cold]
+pub(super) fn destructor_panicked(info: &Info, panic: &str) {
+    let task = info.name();
+    write(|| tracing::error!(task, panic, "background task panicked when it was dropped"));
+}
+
+/// A callback of the user's has panicked.
+#[cold]
+pub(super) fn callback_panicked(what: &'static str, panic: &str) {
+    let Some(left_out) = limited((what, String::new(), HERE, None)) else {
+        return;
+    };
+    write(|| tracing::error!(panic, left_out, "{what} panicked"));
+}
+
+/// The process ends with what this server has under way.
+pub(crate) fn cut_off_by_signal(runner: &Runner) {
+    cut_off("cut off by a second signal", &runner.unfinished());
+    let waiting = runner.pending().waiting();
+    if waiting > 0 {
+        write(|| tracing::error!(waiting, "background tasks cut off before their start"));
+    }
+}
+
+/// A drain has cut something off. `what` says how.
+pub(super) fn cut_off(what: &'static str, unfinished: &[Unfinished]) {
+    for Unfinished { name, location, .. } in unfinished {
+        write(|| {
+            if tracing::enabled!(Level::ERROR) {
+                tracing::error!(name = &**name, %location, "{what}");
+            } else {
+                eprintln!("{what}: name={name} location={location}");
+            }
+        });
+    }
+}
+
+/// Names a kind of line: what it says, of which task, at which place.
+type Key = (&'static str, String, Place, Option<Place>);
+
+/// So many kinds are told apart within a second; more are a flood, of which nothing is written.
+const MAX_KINDS: usize = 1024;
+
+/// Returns `None` if such a line was written within the last second; else how many were left out
+/// since the one before.
+fn limited(key: Key) -> Option<u64> {
+    static LINES: OnceLock<Mutex<HashMap<Key, Line>>> = OnceLock::new();
+    let lines = LINES.get_or_init(Mutex::default);
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    if lines.len() >= MAX_KINDS && !lines.contains_key(&key) {
+        lines.retain(|_, line| line.is_early(now));
+        if lines.len() >= MAX_KINDS {
+            return None;
+        }
+    }
+    lines.entry(key).or_default().take(now)
+}
+
+#[derive(Default)]
+struct Line {
+    written_at: Option<Instant>,
+    left_out: u64,
+}
+
+impl Line {
+    fn is_early(&self, now: Instant) -> bool {
+        self.written_at
+            .is_some_and(|at| now.saturating_duration_since(at) < PAUSE)
+    }
+
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        if self.is_early(now) {
+            self.left_out += 1;
+            return None;
+        }
+        self.written_at = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_second_and_the_count_of_those_between() {
+        let begun = Instant::now();
+        let mut line = Line::default();
+        assert_eq!(line.take(begun), Some(0));
+        assert_eq!(line.take(begun + PAUSE / 2), None);
+        assert_eq!(line.take(begun + PAUSE / 2), None);
+        assert_eq!(line.take(begun + PAUSE), Some(2));
+        assert_eq!(line.take(begun + 2 * PAUSE), Some(0));
+    }
+
+    #[test]
+    fn tasks_and_places_do_not_silence_each_other() {
+        let (one, other) = (Location::caller(), Location::caller());
+        let line = |kind, task: &str, place| limited((kind, task.to_owned(), place, None));
+        assert_eq!(line("test", "mail", one), Some(0));
+        assert_eq!(line("test", "mail", one), None);
+        assert_eq!(line("test", "audit", one), Some(0));
+        assert_eq!(line("test", "mail", other), Some(0));
+        assert_eq!(line("another kind", "mail", one), Some(0));
+    }
+}

@@ -1,0 +1,235 @@
+//! What one response's view registers: the latest registration wins, `add` keeps.
+
+use std::{borrow::Cow, mem, panic::Location};
+
+use super::{Task, When, events, report::State};
+
+/// More registrations on one response are refused: so many are a loop that went wrong.
+const MAX_TASKS: usize = 64;
+
+/// The tasks registered on one response.
+///
+/// Most responses have none, most others one: neither allocates.
+#[derive(Debug, Default)]
+pub(crate) struct Registrations {
+    pub(super) first: Option<Task>,
+    /// What most responses do not have.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
+    more: Vec<Task>,
+    unstarted: Vec<Unstarted>,
+}
+
+/// A task that was registered and will never start.
+#[derive(Clone, Debug)]
+pub(crate) struct Unstarted {
+    pub(super) name: Cow<'static, str>,
+    pub(super) location: &'static Location<'static>,
+    pub(super) state: State,
+}
+
+impl Unstarted {
+    pub(super) fn new(task: &Task, state: State) -> Self {
+        Self {
+            name: task.info().meta.name.clone(),
+            location: task.info().location(),
+            state,
+        }
+    }
+}
+
+impl Registrations {
+    /// Registers a task in place of all before it, which the caller discards.
+    #[must_use]
+    #[inline]
+    pub(crate) fn replace(&mut self, task: Task) -> Discarded {
+        if !self.is_empty() {
+            return self.replace_all(task);
+        }
+        self.first = Some(task);
+        Discarded::Nothing
+    }
+
+    #[cold]
+    fn replace_all(&mut self, task: Task) -> Discarded {
+        if self.is_full() {
+            return self.refuse(task);
+        }
+        let Some(first) = self.first.take() else {
+            self.first = Some(task);
+            return Discarded::Nothing;
+        };
+        let rest = self.rest.get_or_insert_default();
+        let mut old = mem::take(&mut rest.more);
+        old.insert(0, first);
+        let replaced = old.iter().map(|task| Unstarted::new(task, State::Replaced));
+        rest.unstarted.extend(replaced);
+        let by = Unstarted::new(&task, State::Replaced);
+        self.first = Some(task);
+        Discarded::Replaced { old, by }
+    }
+
+    /// Registers a task beside those before it.
+    #[must_use]
+    pub(crate) fn add(&mut self, task: Task) -> Discarded {
+        if self.is_full() {
+            return self.refuse(task);
+        }
+        if self.first.is_none() {
+            self.first = Some(task);
+        } else {
+            self.rest.get_or_insert_default().more.push(task);
+        }
+        Discarded::Nothing
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() + self.unstarted().len() >= MAX_TASKS
+    }
+
+    fn refuse(&mut self, task: Task) -> Discarded {
+        let refused = Unstarted::new(&task, State::Refused);
+        self.rest.get_or_insert_default().unstarted.push(refused);
+        Discarded::Refused(Box::new(task))
+    }
+
+    /// Returns how many tasks there are to run.
+    pub(super) fn len(&self) -> usize {
+        let more = self.rest.as_ref().map_or(0, |rest| rest.more.len());
+        usize::from(self.first.is_some()) + more
+    }
+
+    pub(super) fn unstarted(&self) -> &[Unstarted] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.unstarted)
+    }
+
+    pub(super) fn take_unstarted(&mut self) -> Vec<Unstarted> {
+        let rest = self.rest.as_mut();
+        rest.map_or_else(Vec::new, |rest| mem::take(&mut rest.unstarted))
+    }
+
+    /// Returns whether there is more than a first task.
+    #[inline]
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Returns all but the first.
+    pub(super) fn more(&mut self) -> impl Iterator<Item = &mut Task> {
+        self.rest.iter_mut().flat_map(|rest| rest.more.iter_mut())
+    }
+
+    /// Keeps the first so many tasks, and returns the others.
+    pub(super) fn truncate(&mut self, len: usize) -> Vec<Task> {
+        let mut all = self.take_tasks();
+        let rest = all.split_off(len.min(all.len()));
+        self.put(all);
+        rest
+    }
+
+    /// Puts another task in the place of each.
+    #[cold]
+    pub(super) fn map(&mut self, f: impl Fn(Task) -> Task) {
+        let all = self.take_tasks();
+        self.put(all.into_iter().map(f).collect());
+    }
+
+    /// Discards the tasks that are for successful views alone: this one was not.
+    #[cold]
+    pub(crate) fn view_failed(&mut self) {
+        let is_for_success = |task: &Task| task.info().when == When::Success;
+        let (skipped, rest) = self.take_tasks().into_iter().partition(is_for_success);
+        self.put(rest);
+        let skipped: Vec<Task> = skipped;
+        let unstarted = skipped
+            .iter()
+            .map(|task| Unstarted::new(task, State::Skipped));
+        self.rest
+            .get_or_insert_default()
+            .unstarted
+            .extend(unstarted);
+        for task in skipped {
+            events::skipped(task.info(), "it is for successful views");
+            task.discard();
+        }
+    }
+
+    /// Takes the tasks to run, in the order of their registration.
+    pub(super) fn take_tasks(&mut self) -> Vec<Task> {
+        let rest = self.rest.as_mut();
+        let mut all = rest.map_or_else(Vec::new, |rest| mem::take(&mut rest.more));
+        all.splice(..0, self.first.take());
+        all
+    }
+
+    fn put(&mut self, tasks: Vec<Task>) {
+        let mut tasks = tasks.into_iter();
+        self.first = tasks.next();
+        if tasks.len() > 0 {
+            self.rest.get_or_insert_default().more = tasks.collect();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.is_none()
+    }
+
+    /// Adds what another response's view has registered.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        let rest = self.rest.get_or_insert_default();
+        rest.unstarted.append(&mut other.take_unstarted());
+        if self.first.is_none() {
+            let all = other.take_tasks();
+            self.put(all);
+        } else {
+            rest.more.append(&mut other.take_tasks());
+        }
+    }
+}
+
+/// Tasks that a registration has discarded. The caller logs and drops them outside of any lock: the
+/// destructor of a captured value may do anything.
+pub(crate) enum Discarded {
+    Nothing,
+    Replaced { old: Vec<Task>, by: Unstarted },
+    Refused(Box<Task>),
+}
+
+impl Discarded {
+    #[inline]
+    pub(crate) fn log(self) {
+        match self {
+            Self::Nothing => {}
+            Self::Replaced { old, by } => {
+                for old in old {
+                    events::replaced(old.info(), &by.name, by.location);
+                    old.discard();
+                }
+            }
+            Self::Refused(task) => {
+                events::refused(
+                    task.info(),
+                    "64 tasks were registered on this response already",
+                );
+                task.discard();
+            }
+        }
+    }
+}
+
+impl From<Task> for Registrations {
+    fn from(task: Task) -> Self {
+        Self {
+            first: Some(task),
+            rest: None,
+        }
+    }
+}
