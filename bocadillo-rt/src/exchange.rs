@@ -147,7 +147,7 @@ impl<'a> Exchange<'a> {
         let version = self.request.version();
         if !self.response.is_ordinary(version) {
             if let Some(shared) = self.request.host().shared() {
-                self.response.end_with(&shared.ending);
+                self.response.end_with(shared.end.begun());
             }
             let view = self.view_name();
             self.response.finish(self.request.method(), version, view);

@@ -20,8 +20,8 @@ use pin_project_lite::pin_project;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
 };
-use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::{
@@ -39,7 +39,8 @@ use crate::{
     request::Source,
     respond::Respond,
     sent::{Connection, Driven, SentBody, Streams, TrackedIo, Watch},
-    shutdown::{Ending, Shutdown},
+    shutdown::{End, Ending, Shutdown},
+    signals::Signalled,
 };
 
 /// After an error that does not concern one connection alone, as a lack of file descriptors.
@@ -85,6 +86,7 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
         runner: Runner::default(),
         limits: Limits::new(),
         shutdown: Shutdown::default(),
+        shutdown_delay: Duration::ZERO,
     }
 }
 
@@ -96,6 +98,7 @@ pub struct Serve<L, S> {
     runner: Runner,
     limits: Limits,
     shutdown: Shutdown,
+    shutdown_delay: Duration,
 }
 
 impl<L, S> Serve<L, S> {
@@ -114,6 +117,14 @@ impl<L, S> Serve<L, S> {
     pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         let shutdown = Shutdown::when(signal);
         Self { shutdown, ..self }
+    }
+
+    /// Goes on accepting for so long after the signal, as [`App::shutdown_delay`](crate::App::shutdown_delay).
+    pub fn shutdown_delay(self, shutdown_delay: Duration) -> Self {
+        Self {
+            shutdown_delay,
+            ..self
+        }
     }
 }
 
@@ -140,6 +151,7 @@ where
             runner,
             limits,
             shutdown,
+            shutdown_delay,
         } = self;
         runner.adopt_current();
         let runner = runner.of_server();
@@ -149,9 +161,10 @@ where
             let server = Server {
                 limits: &limits,
                 runner: &runner,
-                ending: None,
+                end: None,
+                shutdown_delay,
             };
-            server.run(listener, shutdown, serve).await
+            server.run(listener, shutdown.wait(), serve).await
         })
     }
 }
@@ -168,14 +181,16 @@ pub(crate) async fn serve_app(
     listener: impl Listener,
     built: Built,
     limits: &Limits,
-    shutdown: Shutdown,
+    shutdown_delay: Duration,
+    stopped: impl Future<Output = Option<Signalled>>,
 ) -> Result<()> {
     let Built { shared, layered } = built;
     let pool = shared.runner.pool_of(Handle::current());
     let server = Server {
         limits,
         runner: &shared.runner,
-        ending: Some(&shared.ending),
+        end: Some(&shared.end),
+        shutdown_delay,
     };
     let serve = |connection, addr| {
         AppService(Arc::new(Peer {
@@ -187,7 +202,7 @@ pub(crate) async fn serve_app(
             layered: layered.clone().map(Layered),
         }))
     };
-    server.run(listener, shutdown, serve).await
+    server.run(listener, stopped, serve).await
 }
 
 /// An app, for one connection.
@@ -215,7 +230,8 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
 struct Server<'a> {
     limits: &'a Limits,
     runner: &'a Runner,
-    ending: Option<&'a CancellationToken>,
+    end: Option<&'a End>,
+    shutdown_delay: Duration,
 }
 
 impl Server<'_> {
@@ -223,7 +239,7 @@ impl Server<'_> {
     async fn run<L, S, B>(
         self,
         listener: L,
-        shutdown: Shutdown,
+        stopped: impl Future<Output = Option<Signalled>>,
         service: impl Fn(Connection, Option<SocketAddr>) -> S,
     ) -> Result<()>
     where
@@ -252,19 +268,32 @@ impl Server<'_> {
             watch: &watch,
             permits,
         };
-        let accepting = accept.all(listener, service);
-        // The listener is dropped with the loop, before anything is waited for.
-        let serving = tokio::select! {
-            serving = shutdown.wait() => serving,
-            () = accepting => None,
+        let mut accepting = Box::pin(accept.all(listener, service));
+        let signalled = tokio::select! {
+            signalled = stopped => signalled,
+            () = &mut accepting => None,
         };
-        if let Some(ending) = self.ending {
-            ending.cancel();
+        // From now on a signal is the second one, and names what it cuts off.
+        let signalled = signalled.unwrap_or_else(Signalled::elsewhere);
+        let _names = signalled.names(self.runner.clone());
+        if let Some(end) = self.end {
+            end.announce();
+        }
+        if !self.shutdown_delay.is_zero() {
+            tracing::info!(delay = ?self.shutdown_delay, "to shut down, and not ready any more");
+            tokio::select! {
+                () = sleep(self.shutdown_delay) => {}
+                () = &mut accepting => {}
+            }
+        }
+        // The listener goes before anything is waited for.
+        drop(accepting);
+        if let Some(end) = self.end {
+            end.begin();
         }
         let ending = Ending {
             watch: &watch,
             runner: self.runner,
-            serving,
         };
         ending.run().await
     }

@@ -2,6 +2,7 @@
 //!
 //! | phase | ends | what happens |
 //! | --- | --- | --- |
+//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks |
 //! | accepting | at once | the listener is dropped |
 //! | requests | at half of the time | connections finish the responses that are under way; one without a request is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
 //! | the rest | a tenth, or a second, before the deadline | views without a client, tasks, follow-ups, functions and reports end by themselves |
@@ -16,12 +17,13 @@ use std::{
 };
 
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::{Deadline, DrainReport, Runner},
     error::{Error, Result},
     sent::Watch,
-    signals::Serving,
+    signals::Signalled,
 };
 
 /// How long a connection without a request may take to close by itself: a client of HTTP/2 answers a
@@ -45,9 +47,9 @@ impl Shutdown {
 
     /// Waits until it is to end; the guard keeps a second signal what it is. Signals are seen from this
     /// call on, and not from the first poll.
-    pub(crate) fn wait(self) -> impl Future<Output = Option<Serving>> {
+    pub(crate) fn wait(self) -> impl Future<Output = Option<Signalled>> {
         let (serving, signal) = match self {
-            Self::Signal => (Some(Serving::new()), None),
+            Self::Signal => (Some(Signalled::listen()), None),
             Self::When(signal) => (None, Some(signal)),
         };
         async move {
@@ -62,12 +64,37 @@ impl Shutdown {
     }
 }
 
+/// How far the end of an app's server has come, for its views and responses.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    announced: CancellationToken,
+    begun: CancellationToken,
+}
+
+impl End {
+    /// The server is to end: it is not ready any more.
+    pub(crate) fn announce(&self) {
+        self.announced.cancel();
+    }
+
+    /// The server ends: a response without an end of its own ends now.
+    pub(crate) fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced.is_cancelled()
+    }
+
+    pub(crate) fn begun(&self) -> &CancellationToken {
+        &self.begun
+    }
+}
+
 /// What of a server there is to end.
 pub(crate) struct Ending<'a> {
     pub(crate) watch: &'a Watch,
     pub(crate) runner: &'a Runner,
-    /// Where a signal asked for the end.
-    pub(crate) serving: Option<Serving>,
 }
 
 impl Ending<'_> {
@@ -78,9 +105,6 @@ impl Ending<'_> {
     /// Returns an error that names what was cut off, and what still runs.
     pub(crate) async fn run(self) -> Result<()> {
         let limit = self.runner.drain_timeout();
-        // From now on a signal is the second one: it names what it cuts off.
-        let serving = self.serving.unwrap_or_else(Serving::ending);
-        let _names = serving.names(self.runner.clone());
         let (pending, stats) = (self.runner.pending(), self.runner.stats());
         tracing::info!(
             ?limit,

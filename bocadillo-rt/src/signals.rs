@@ -33,23 +33,23 @@ fn ending() -> MutexGuard<'static, Slab<Runner>> {
 }
 
 /// A server that a signal ends: gracefully, or at once if it ends already.
-pub(crate) struct Serving {
-    /// A first signal is for this server.
-    is_served: bool,
+pub(crate) struct Signalled {
+    /// The first signal is for this server.
+    is_first: bool,
 }
 
-impl Serving {
+impl Signalled {
     /// Begins to listen: a signal ends this server gracefully.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn listen() -> Self {
         SIGNALS.get_or_init(listen);
         SERVING.fetch_add(1, SeqCst);
-        Self { is_served: true }
+        Self { is_first: true }
     }
 
-    /// Begins to listen for a server that ends for another reason: a signal ends it at once.
-    pub(crate) fn ending() -> Self {
+    /// Begins to listen for a server that was told to end by something else: a signal ends it at once.
+    pub(crate) fn elsewhere() -> Self {
         SIGNALS.get_or_init(listen);
-        Self { is_served: false }
+        Self { is_first: false }
     }
 
     /// A signal that ends the process at once names what this server has under way.
@@ -70,9 +70,9 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for Signalled {
     fn drop(&mut self) {
-        if self.is_served {
+        if self.is_first {
             SERVING.fetch_sub(1, SeqCst);
         }
     }

@@ -129,7 +129,7 @@ fn child() {
         return;
     };
     let (millis, runner) = scenario.split_once(' ').expect("a time and a runner");
-    let is_early = runner == "early";
+    let kind = runner;
     let runner = match runner {
         "current" => Runner::current(),
         _ => Runner::dedicated(1),
@@ -150,10 +150,16 @@ fn child() {
             .route(obeys)
             .route(big)
             .background(runner);
-        if is_early {
-            app.serve_with(Early(listener)).await
-        } else {
-            app.serve_with(listener).await
+        match kind {
+            "early" => app.serve_with(Early(listener)).await,
+            "starting" => start_slowly(app).serve_with(listener).await,
+            "told" => {
+                // What many programs have: a handler of Ctrl-C, which keeps the second one from
+                // ending the process.
+                let told = async { drop(tokio::signal::ctrl_c().await) };
+                app.with_graceful_shutdown(told).serve_with(listener).await
+            }
+            _ => app.serve_with(listener).await,
         }
     });
     let served = served.expect("the system has a runtime");
@@ -161,6 +167,18 @@ fn child() {
         eprintln!("Error: {error}");
     }
     std::process::exit(i32::from(served.is_err()));
+}
+
+/// Does not come to its start.
+fn start_slowly(app: App) -> App {
+    app.on_startup(|| async {
+        say("starting");
+        std::future::pending().await
+    })
+    .on_shutdown(|| async {
+        say("closed");
+        Ok(())
+    })
 }
 
 /// Has its own process end, before it accepts anything.

@@ -153,5 +153,34 @@ fn a_second_signal_ends_at_once() {
         server.signal("TERM");
         assert_eq!(server.wait().code(), Some(128 + 15), "{:#?}", server.seen);
         assert!(server.wrote("a second signal"), "{:#?}", server.seen);
+        let name = if path == "/forever" {
+            "never_ends"
+        } else {
+            "never_yields"
+        };
+        let cut_off = |line: &String| line.contains("cut off") && line.contains(name);
+        assert!(server.seen.iter().any(cut_off), "{:#?}", server.seen);
     }
+}
+
+/// The program's own handler of Ctrl-C has told the server to end; it swallows the second one.
+#[test]
+fn a_second_signal_ends_a_server_at_once_that_something_else_told_to_end() {
+    let mut server = Server::start(PATIENCE * 2, "told");
+    let _asked = started(&mut server, Protocol::Http1, "/forever");
+    server.signal("INT");
+    server.wait_for("shutting down");
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(128 + 2), "{:#?}", server.seen);
+    let cut_off = |line: &String| line.contains("cut off") && line.contains("never_ends");
+    assert!(server.seen.iter().any(cut_off), "{:#?}", server.seen);
+}
+
+#[test]
+fn a_signal_while_the_app_starts_ends_it_and_calls_its_on_shutdown() {
+    let mut server = Server::start(20 * SECOND, "starting");
+    server.wait_for("say starting");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0), "{:#?}", server.seen);
+    assert!(server.wrote("say closed"), "{:#?}", server.seen);
 }

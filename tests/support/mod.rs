@@ -189,6 +189,16 @@ impl Http1 {
         .await
     }
 
+    /// Reads a chunked response to its end.
+    pub async fn rest_of_chunks(&mut self) {
+        soon("the last chunk", async {
+            while find(&self.unread, b"0\r\n\r\n").is_none() {
+                assert!(self.fill().await, "closed within a body");
+            }
+        })
+        .await;
+    }
+
     async fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         let bytes = self.stream.read(&mut buffer).await.unwrap_or(0);
@@ -251,4 +261,54 @@ pub async fn http2_request(
     send.send_request(request, true)
         .expect("the request is sent")
         .0
+}
+
+/// A stream of nothing, which ends when it is notified.
+pub fn gated(
+    gate: Arc<tokio::sync::Notify>,
+) -> impl futures_core::Stream<Item = io::Result<&'static str>> + Send {
+    struct Gated<F>(std::pin::Pin<Box<F>>);
+    impl<F: Future<Output = ()>> futures_core::Stream for Gated<F> {
+        type Item = io::Result<&'static str>;
+        fn poll_next(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Self::Item>> {
+            self.0.as_mut().poll(cx).map(|()| None)
+        }
+    }
+    Gated(Box::pin(async move { gate.notified().await }))
+}
+
+/// A service that calls the one within again if its first answer is a server's error.
+#[derive(Clone)]
+pub struct Twice(pub bocadillo::BoxedService);
+
+impl tower_service::Service<http::Request<bocadillo::Body>> for Twice {
+    type Response = http::Response<bocadillo::Body>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<Self::Response, std::convert::Infallible>> + Send>,
+    >;
+
+    fn poll_ready(
+        &mut self,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: http::Request<bocadillo::Body>) -> Self::Future {
+        let mut inner = self.0.clone();
+        let (head, _) = req.into_parts();
+        let again = http::Request::from_parts(head.clone(), bocadillo::Body::empty());
+        Box::pin(async move {
+            let first = http::Request::from_parts(head, bocadillo::Body::empty());
+            let first = inner.call(first).await?;
+            if !first.status().is_server_error() {
+                return Ok(first);
+            }
+            inner.call(again).await
+        })
+    }
 }

@@ -9,6 +9,7 @@ use std::{
     error::Error as StdError,
     fmt,
     panic::Location,
+    time::Duration,
 };
 
 use http::Method;
@@ -59,6 +60,9 @@ pub struct App {
     runner: Runner,
     limits: Limits,
     shutdown: Shutdown,
+    shutdown_delay: Duration,
+    /// The settings that were made, of those that a group cannot have.
+    own_settings: Vec<&'static str>,
     on_error: OnError,
     /// From the innermost on.
     layers: Vec<Wrap>,
@@ -114,6 +118,7 @@ impl App {
         location: &'static Location<'static>,
         view: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
+        self.check_open(format_args!("the route `{path}` at {location}"));
         let known = self.faults.len();
         let mut parsed = Vec::new();
         for method in methods.iter().filter(|method| **method != "*") {
@@ -151,9 +156,19 @@ impl App {
         self
     }
 
+    /// Sees that the app was not called before: it answers by what it had then.
+    pub(super) fn check_open(&mut self, what: fmt::Arguments<'_>) {
+        if self.built.is_some() {
+            let fault = format!("{what} was added after the first call of the app; add it before");
+            tracing::error!(fault, "ignored");
+            self.faults.push(fault);
+        }
+    }
+
     /// Shares a value with all views, by its type: [`req.state`](crate::Request::state).
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.check_open(format_args!("a state"));
         self.state.0.insert(TypeId::of::<T>(), Box::new(value));
         self
     }
@@ -181,11 +196,14 @@ impl App {
     #[doc(alias = "include_router")]
     #[track_caller]
     pub fn group(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
+        self.check_open(format_args!("the group `{prefix}`"));
         let group = build(Self::new());
-        if !group.layers.is_empty() {
+        let layer = (!group.layers.is_empty()).then_some("layer");
+        for setting in layer.into_iter().chain(group.own_settings) {
             let location = Location::caller();
             self.faults.push(format!(
-                "the group `{prefix}` at {location} has a layer, which only an app has; mount an app"
+                "the group `{prefix}` at {location} sets `{setting}`, which only an app has; set it on \
+                 the app, or mount an app"
             ));
         }
         let prefix = prefix.trim_matches('/');
@@ -244,6 +262,7 @@ impl App {
         mut self,
         handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
     ) -> Self {
+        self.check_open(format_args!("a handler of errors"));
         self.on_error.add(handler);
         self
     }
@@ -277,6 +296,7 @@ impl App {
         mut self,
         handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
     ) -> Self {
+        self.check_open(format_args!("a handler of errors"));
         self.on_error.set_any(handler);
         self
     }
@@ -291,7 +311,9 @@ impl App {
     /// Sets the runner of background tasks.
     #[must_use]
     pub fn background(mut self, runner: impl Into<Runner>) -> Self {
+        self.check_open(format_args!("a runner"));
         self.runner = runner.into();
+        self.own_settings.push("background");
         self
     }
 
@@ -308,6 +330,7 @@ impl App {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self.own_settings.push("limits");
         self
     }
 }

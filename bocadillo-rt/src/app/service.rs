@@ -59,6 +59,7 @@ impl App {
         B::Error: Into<BoxError>,
     {
         let location = Location::caller();
+        self.check_open(format_args!("the mount `{prefix}` at {location}"));
         // The root has none.
         let prefix = match prefix.trim_matches('/') {
             "" => String::new(),
@@ -147,6 +148,7 @@ impl App {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        self.check_open(format_args!("a layer"));
         self.layers
             .push(Box::new(move |inner| BoxedService::new(layer.layer(inner))));
         self

@@ -1,19 +1,20 @@
 //! How an app is built, begins and ends.
 
-use std::{mem, pin::Pin, sync::Arc};
+use std::{mem, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
-use tokio_util::sync::CancellationToken;
 
 use super::{App, Built, Shared};
 use crate::{
     boxed::BoxedService,
     detach::Detached,
     error::{Error, Result},
+    guard::{catch, guarded},
     listener::Listener,
+    log,
     routing::{Conflict, Router},
     server,
-    shutdown::Shutdown,
+    shutdown::{End, Shutdown},
 };
 
 /// A function of the user's, before or after everything.
@@ -84,6 +85,36 @@ impl App {
         signal: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         self.shutdown = Shutdown::when(signal);
+        self.own_settings.push("with_graceful_shutdown");
+        self
+    }
+
+    /// Goes on accepting for so long after the signal, in place of not at all.
+    ///
+    /// A load balancer goes on sending requests until it has noticed that this server is not ready any
+    /// more. Meanwhile every request is answered as ever, and [`is_shutting_down`] says `true` to the
+    /// view that the balancer asks. See `docs/running.md`.
+    ///
+    /// [`is_shutting_down`]: crate::Request::is_shutting_down
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, route};
+    /// use std::time::Duration;
+    ///
+    /// #[route("/ready")]
+    /// async fn ready(req: &mut Request, res: &mut Response) {
+    ///     res.status(if req.is_shutting_down() { 503 } else { 204 });
+    /// }
+    ///
+    /// let app = App::new().route(ready).shutdown_delay(Duration::from_secs(5));
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn shutdown_delay(mut self, delay: Duration) -> Self {
+        self.shutdown_delay = delay;
+        self.own_settings.push("shutdown_delay");
         self
     }
 
@@ -113,39 +144,51 @@ impl App {
     ///
     /// As [`serve`](Self::serve).
     pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
+        log::init();
+        // Signals first: one that comes while the app starts ends it, and not the process.
+        let mut stopped = Box::pin(mem::take(&mut self.shutdown).wait());
         let limits = self.limits.clone();
-        let faults = mem::take(&mut self.faults);
-        let shutdown = mem::take(&mut self.shutdown);
+        let shutdown_delay = self.shutdown_delay;
         let on_startup = mem::take(&mut self.on_startup);
         let on_shutdown = mem::take(&mut self.on_shutdown);
+        let built = self.build_or_explain()?;
+        built.shared.runner.adopt_current();
+        let started = tokio::select! {
+            biased;
+            started = start(on_startup) => started.map(|()| true),
+            _ = &mut stopped => Ok(false),
+        };
+        let mut served = match started {
+            Ok(true) => server::serve_app(listener, built, &limits, shutdown_delay, stopped).await,
+            Ok(false) => {
+                tracing::info!("told to end before the app had started");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        // In each case, and all of them: what was opened is to be closed.
+        for hook in on_shutdown {
+            if let Err(error) = call(hook, "on_shutdown").await {
+                tracing::error!(%error, "a function of `on_shutdown` failed");
+                served = served.and(Err(error));
+            }
+        }
+        served
+    }
+
+    /// Builds the application; what is wrong with its routes is an error.
+    fn build_or_explain(mut self) -> Result<Built> {
+        let faults = mem::take(&mut self.faults);
         let (built, conflicts) = match self.built.take() {
             Some(built) => (built, Vec::new()),
             None => self.build(),
         };
         let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
         let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
-        if !faults.is_empty() {
-            return Err(Error::msg(faults.join("; ")));
+        if faults.is_empty() {
+            return Ok(built);
         }
-        built.shared.runner.adopt_current();
-        let mut served = Ok(());
-        for hook in on_startup {
-            served = hook().await;
-            if served.is_err() {
-                break;
-            }
-        }
-        if served.is_ok() {
-            served = server::serve_app(listener, built, &limits, shutdown).await;
-        }
-        // In each case, and all of them: what was opened is to be closed.
-        for hook in on_shutdown {
-            if let Err(error) = hook().await {
-                tracing::error!(%error, "a function of `on_shutdown` failed");
-                served = served.and(Err(error));
-            }
-        }
-        served
+        Err(Error::msg(faults.join("; ")))
     }
 
     fn build(self) -> (Built, Vec<Conflict>) {
@@ -156,7 +199,7 @@ impl App {
             runner: self.runner.of_server(),
             body_limit: self.limits.body,
             body_timeout: self.limits.body_timeout,
-            ending: CancellationToken::new(),
+            end: End::default(),
             detached: Detached::new(&self.limits),
             on_error: self.on_error,
         });
@@ -180,6 +223,7 @@ impl App {
             // A server of its own may come later.
             self.limits = this.limits.clone();
             self.shutdown = mem::take(&mut this.shutdown);
+            self.shutdown_delay = this.shutdown_delay;
             self.on_startup = mem::take(&mut this.on_startup);
             self.on_shutdown = mem::take(&mut this.on_shutdown);
             for fault in &this.faults {
@@ -193,6 +237,25 @@ impl App {
         }
         self.built.get_or_insert_with(|| unreachable!("set above"))
     }
+}
+
+async fn start(hooks: Vec<Hook>) -> Result<()> {
+    for hook in hooks {
+        call(hook, "on_startup").await?;
+    }
+    Ok(())
+}
+
+/// Calls a function of the user's; a panic is an error.
+async fn call(hook: Hook, kind: &str) -> Result<()> {
+    let called = match guarded(hook) {
+        Ok(future) => catch(future).await,
+        Err(panic) => Err(panic),
+    };
+    called.unwrap_or_else(|panic| {
+        let error = format!("a function of `{kind}` panicked: {panic}");
+        Err(Error::msg(error))
+    })
 }
 
 fn boxed<Fut>(hook: impl FnOnce() -> Fut + Send + 'static) -> Hook

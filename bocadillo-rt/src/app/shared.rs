@@ -9,7 +9,6 @@ use std::{
 };
 
 use http::{Uri, header::RETRY_AFTER, request::Parts};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::Runner,
@@ -25,6 +24,7 @@ use crate::{
     respond::ServiceFuture,
     routing::{Endpoint, Found, Params, RouteId, Router},
     sent::Busy,
+    shutdown::End,
 };
 
 /// The built application, shared by all requests.
@@ -34,8 +34,8 @@ pub(crate) struct Shared {
     pub(crate) runner: Runner,
     pub(crate) body_limit: usize,
     pub(crate) body_timeout: Duration,
-    /// The server is to end: what would go on for ever ends now.
-    pub(crate) ending: CancellationToken,
+    /// Of the app's own server.
+    pub(crate) end: End,
     pub(crate) detached: Detached,
     pub(crate) on_error: OnError,
 }

@@ -216,6 +216,15 @@ impl Request {
         detach::is_detached()
     }
 
+    /// Returns whether the app's server is to end: for a view that tells a load balancer whether the
+    /// server is ready. See [`App::shutdown_delay`](crate::App::shutdown_delay).
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.host
+            .shared()
+            .is_some_and(|shared| shared.end.is_announced())
+    }
+
     /// Reads the whole body; again returns the same.
     ///
     /// # Errors
