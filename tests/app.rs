@@ -157,7 +157,7 @@ async fn what_cannot_be_served_is_an_error_that_says_where() {
         ),
         (
             App::new().group("/a", |a| a.layer(tower_layer::layer_fn(|inner| inner))),
-            "has a layer",
+            "sets `layer`",
         ),
         (
             App::new()

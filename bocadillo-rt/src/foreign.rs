@@ -24,6 +24,7 @@ use crate::{
     exchange::Running,
     guard::guarded,
     host::Peer,
+    respond::must_yield,
     response::may_have_content,
     sent::{Busy, Connection, Delivery, SentBody},
 };
@@ -77,6 +78,7 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
             connection: self.connection.clone(),
             version,
             busy: Some(busy),
+            has_yielded: false,
         };
         let stage = if self.runner.holds_back() {
             Stage::HeldBack
@@ -212,6 +214,7 @@ struct Exchange {
     connection: Connection,
     version: Version,
     busy: Option<Busy>,
+    has_yielded: bool,
 }
 
 impl<S, B> Future for ForeignFuture<S>
@@ -223,6 +226,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let exchange = &mut *this.exchange;
+        if !exchange.has_yielded {
+            exchange.has_yielded = true;
+            if must_yield(&exchange.runner, &exchange.connection) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         let polled = guarded(|| this.stage.as_mut().respond(cx));
         let response = match polled {
             Ok(polled) => ready!(polled)?,

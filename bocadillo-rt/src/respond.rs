@@ -9,12 +9,13 @@ use std::{
 };
 
 use crate::{
+    background::Runner,
     body::Body,
     boxed::Responding,
     detach,
     exchange::{Answer, Running},
     host::{Host, Peer},
-    sent::SentBody,
+    sent::{Connection, SentBody},
 };
 
 /// A view that was called.
@@ -51,12 +52,16 @@ impl Begun {
 pub(crate) struct Respond {
     begun: Begun,
     peer: Arc<Peer>,
+    has_yielded: bool,
 }
 
 impl Respond {
     pub(crate) fn new(view: Running, peer: Arc<Peer>) -> Self {
-        let begun = Begun::new(view);
-        Self { begun, peer }
+        Self {
+            begun: Begun::new(view),
+            peer,
+            has_yielded: false,
+        }
     }
 }
 
@@ -65,8 +70,26 @@ impl Future for Respond {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        self.get_mut().begun.poll(cx)
+        let this = self.get_mut();
+        if !this.has_yielded {
+            this.has_yielded = true;
+            if must_yield(&this.peer.shared.runner, &this.peer.connection) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        this.begun.poll(cx)
     }
+}
+
+/// Returns whether a request has to wait for its next poll: this poll of its connection has released
+/// a task to the runtime that runs both.
+///
+/// The task is in the slot of this thread, from which no other takes. A pipelined request whose view
+/// computes would keep it there although a thread is idle. When the connection yields, the task is
+/// next, and the connection is where other threads take from.
+pub(crate) fn must_yield(runner: &Runner, connection: &Connection) -> bool {
+    runner.is_current() && connection.has_reported()
 }
 
 impl Drop for Respond {

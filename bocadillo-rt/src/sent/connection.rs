@@ -141,6 +141,11 @@ impl Connection {
         Busy::new(Arc::clone(&self.hub))
     }
 
+    /// Returns whether a response was reported within the poll of the connection that runs.
+    pub(crate) fn has_reported(&self) -> bool {
+        self.hub.has_reported.load(Relaxed)
+    }
+
     /// Returns whether the IO is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {

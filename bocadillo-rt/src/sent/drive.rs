@@ -90,6 +90,7 @@ impl<F: Future> Future for Driven<F> {
         let Some(connection) = this.connection.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
+        this.hub.has_reported.store(false, Relaxed);
         // HTTP/1 has no locks, and nothing that is undecided.
         let _scope =
             (!this.hub.is_http1.load(Relaxed)).then(|| (Here::enter(this.hub), scope::enter()));

@@ -30,6 +30,8 @@ pub(super) struct Hub {
     /// The connection is polled through [`Driven`](super::Driven): what happens outside of that
     /// poll is not hyper writing.
     pub(super) is_driven: AtomicBool,
+    /// A response was reported within the poll that runs. Set and read by that poll.
+    pub(super) has_reported: AtomicBool,
     /// What was written is HTTP/1, which it stays. Set and read by the connection's own poll.
     pub(super) is_http1: AtomicBool,
 }
@@ -172,6 +174,7 @@ impl Hub {
 
     fn report_sent(&self) {
         self.marked.store(false, SeqCst);
+        self.has_reported.store(true, Relaxed);
         let mut list = lock(&self.list);
         // On HTTP/1 it is mostly the only one: its place in the list is used again.
         if let [live] = &*list.live {
