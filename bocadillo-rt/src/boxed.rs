@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,6 +17,7 @@ use tower_service::Service;
 use crate::{
     body::Body,
     error::{BoxError, Error, Title},
+    guard::{guarded, log},
 };
 
 pub(crate) type Responding = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
@@ -77,7 +78,17 @@ where
             if let Err(error) = ready.await {
                 return failed(error);
             }
-            match service.call(request).await.map_err(Into::into) {
+            let mut calling = pin!(Some(service.call(request)));
+            let answered = poll_fn(|cx| match calling.as_mut().as_pin_mut() {
+                Some(calling) => calling.poll(cx).map_err(Into::into),
+                None => Poll::Pending,
+            });
+            let answered = answered.await;
+            // What it does when it is dropped does not change what it has answered.
+            if let Err(panic) = guarded(|| calling.set(None)) {
+                log(|| tracing::error!(panic, "service panicked when it was dropped"));
+            }
+            match answered {
                 Ok(response) => response.map(Body::new),
                 Err(error) => failed(error),
             }

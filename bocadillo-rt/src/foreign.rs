@@ -22,7 +22,7 @@ use crate::{
     body::Body,
     boxed::BoxedService,
     exchange::Running,
-    guard::guarded,
+    guard::{guarded, log},
     host::Peer,
     respond::must_yield,
     response::may_have_content,
@@ -116,6 +116,12 @@ pin_project! {
         stage: Stage<S, S::Future>,
         exchange: Exchange,
     }
+
+    impl<S: Service<http::Request<Body>>> PinnedDrop for ForeignFuture<S> {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().stage.clear();
+        }
+    }
 }
 
 pin_project! {
@@ -125,6 +131,17 @@ pin_project! {
         Called { #[pin] response: F },
         /// The runner has no room for what the service would register.
         HeldBack,
+        /// It has answered, and is gone.
+        Answered,
+    }
+}
+
+impl<S, F> Stage<S, F> {
+    /// Drops the service's future: it is a user's.
+    fn clear(mut self: Pin<&mut Self>) {
+        if let Err(panic) = guarded(|| self.set(Self::Answered)) {
+            log(|| tracing::error!(panic, "service panicked when it was dropped"));
+        }
     }
 }
 
@@ -236,9 +253,14 @@ where
         }
         let polled = guarded(|| this.stage.as_mut().respond(cx));
         let response = match polled {
-            Ok(polled) => ready!(polled)?,
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(answered)) => {
+                this.stage.as_mut().clear();
+                answered?
+            }
             Err(panic) => {
-                tracing::error!(panic, "service panicked");
+                this.stage.as_mut().clear();
+                log(|| tracing::error!(panic, "service panicked"));
                 empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };
@@ -261,6 +283,7 @@ where
                     return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
                 }
                 StageProj::HeldBack => return Poll::Ready(Ok(held_back())),
+                StageProj::Answered => return Poll::Pending,
                 StageProj::Ready { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {

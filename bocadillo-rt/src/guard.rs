@@ -37,12 +37,17 @@ pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     text
 }
 
+/// Writes to the log: the subscriber is a user's too.
+#[inline]
+pub(crate) fn log(write: impl FnOnce()) {
+    let _ = guarded(write);
+}
+
 /// Drops a value of a user's; a panic is logged. `what` names the value.
 #[inline]
 pub(crate) fn drop_guarded<T>(what: &'static str, value: T) {
     if let Err(panic) = guarded(|| drop(value)) {
-        // The subscriber is a user's too.
-        let _ = guarded(|| tracing::error!(panic, "{what} panicked when it was dropped"));
+        log(|| tracing::error!(panic, "{what} panicked when it was dropped"));
     }
 }
 

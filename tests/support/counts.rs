@@ -40,6 +40,15 @@ pub async fn until(runner: &Runner, what: &str, holds: impl Fn(Stats) -> bool) {
     .await;
 }
 
+/// Waits until so many tasks have ended and nothing is left; returns the numbers.
+pub async fn settled(runner: &Runner, registered: u64) -> Stats {
+    until(runner, "the end of all tasks", |stats| {
+        stats.registered == registered && stats.waiting + stats.running == 0
+    })
+    .await;
+    runner.stats()
+}
+
 /// The reports that a runner has given.
 #[derive(Clone, Default)]
 pub struct Reports(Arc<Mutex<Vec<Report>>>);

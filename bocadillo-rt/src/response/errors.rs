@@ -9,20 +9,23 @@ use http::{
 };
 
 use super::{JSON, Response};
-use crate::error::{Error, HttpError, Title};
+use crate::{
+    error::{Error, HttpError, Title},
+    guard::log,
+};
 
 impl Response {
     /// Makes the answer to `error` of this response; headers and tasks stay.
     pub(crate) fn answer_error(&mut self, error: &Error, view: &str) {
         let Some(http) = error.as_http() else {
-            tracing::error!(view, error = %error, "view failed");
             self.answer_internal();
+            tracing::error!(view, error = %error, "view failed");
             return;
         };
+        self.answer_http(http);
         if http.status().is_server_error() {
             tracing::error!(view, error = %error, "view failed");
         }
-        self.answer_http(http);
     }
 
     /// What describes content that is not sent now.
@@ -57,8 +60,8 @@ impl Response {
     }
 
     pub(crate) fn answer_panic(&mut self, panic: &str, view: &str) {
-        tracing::error!(view, panic, "view panicked");
         self.answer_internal();
+        log(|| tracing::error!(view, panic, "view panicked"));
     }
 
     pub(super) fn answer_internal(&mut self) {
