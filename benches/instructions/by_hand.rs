@@ -22,6 +22,7 @@ use server::Order;
 
 /// A `const`, because `from_static` at run time checks the value byte by byte.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Serves in one way.
 pub(crate) fn run<W: Way>() -> io::Result<()> {
@@ -45,6 +46,7 @@ async fn answer<W: Way>(request: Request<Incoming>) -> Result<Response<Full<Byte
     Ok(match (request.method(), request.uri().path()) {
         (&Method::GET, "/plain") => plain(),
         (&Method::POST, "/orders") => create_order::<W>(request.into_body()).await,
+        (&Method::POST, "/at-once") => at_once::<W>(request.into_body()).await,
         _ => empty(StatusCode::NOT_FOUND),
     })
 }
@@ -56,14 +58,30 @@ fn plain() -> Response<Full<Bytes>> {
 }
 
 async fn create_order<W: Way>(body: Incoming) -> Response<Full<Bytes>> {
-    let Ok(json) = W::read(body).await else {
-        return empty(StatusCode::BAD_REQUEST);
+    let order = match read::<W>(body).await {
+        Ok(order) => order,
+        Err(response) => return response,
     };
-    let Ok(order) = serde_json::from_slice::<Order>(&json) else {
-        return empty(StatusCode::BAD_REQUEST);
+    W::spawn(async move { server::confirm_later(&order.email).await });
+    let mut response = Response::new(Full::new(Bytes::from_static(server::CREATED.as_bytes())));
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+async fn at_once<W: Way>(body: Incoming) -> Response<Full<Bytes>> {
+    let order = match read::<W>(body).await {
+        Ok(order) => order,
+        Err(response) => return response,
     };
     W::spawn(async move { server::confirm(&order.email) });
     empty(StatusCode::CREATED)
+}
+
+async fn read<W: Way>(body: Incoming) -> Result<Order, Response<Full<Bytes>>> {
+    let json = W::read(body).await;
+    let json = json.map_err(|_| empty(StatusCode::BAD_REQUEST))?;
+    serde_json::from_slice(&json).map_err(|_| empty(StatusCode::BAD_REQUEST))
 }
 
 /// What differs.

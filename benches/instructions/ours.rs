@@ -6,9 +6,12 @@ mod server;
 use std::io;
 
 use bocadillo::{App, Request, Response, Runner, route};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::net::TcpListener;
 
 use server::Order;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 fn main() -> io::Result<()> {
     server::run(serve)
@@ -22,6 +25,7 @@ async fn serve(listener: TcpListener) -> bocadillo::Result<()> {
     App::new()
         .route(plain)
         .route(create_order)
+        .route(at_once)
         .background(runner)
         .serve_with(listener)
         .await
@@ -34,6 +38,19 @@ async fn plain(_req: &mut Request, res: &mut Response) {
 
 #[route("/orders", methods = ["post"])]
 async fn create_order(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+    let order: Order = req.json().await?;
+    #[background]
+    async fn confirm() {
+        server::confirm_later(&order.email).await;
+    }
+    res.status(201);
+    res.bytes(server::CREATED);
+    res.header(CONTENT_TYPE, JSON);
+    Ok(())
+}
+
+#[route("/at-once", methods = ["post"])]
+async fn at_once(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
     let order: Order = req.json().await?;
     #[background]
     async fn confirm() {

@@ -34,9 +34,10 @@ enum Protocol {
     Http2,
 }
 
-pub(crate) const SCENARIOS: [Scenario; 4] = [
+pub(crate) const SCENARIOS: [Scenario; 5] = [
     Scenario::plain("plain", Protocol::Http1),
     Scenario::orders("orders", Protocol::Http1),
+    Scenario::at_once("task at once", Protocol::Http1),
     Scenario::plain("plain, HTTP/2", Protocol::Http2),
     Scenario::orders("orders, HTTP/2", Protocol::Http2),
 ];
@@ -63,8 +64,17 @@ impl Scenario {
             path: "/orders",
             json: Some(r#"{"email":"a@example.net","item":"bocadillo","count":2}"#),
             status: 201,
-            body: "",
+            body: r#"{"id":12345678}"#,
             tally: "a@example.net".len() as u64,
+        }
+    }
+
+    /// The task ends without a wait.
+    const fn at_once(name: &'static str, protocol: Protocol) -> Self {
+        Self {
+            path: "/at-once",
+            body: "",
+            ..Self::orders(name, protocol)
         }
     }
 

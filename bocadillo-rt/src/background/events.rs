@@ -19,7 +19,7 @@ use super::{
     report::{State, Unfinished},
     run::End,
 };
-use crate::guard::guarded;
+use crate::guard::log;
 
 /// A line of this kind and these places is written once in so long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,14 +29,14 @@ type Place = &'static Location<'static>;
 /// Of lines that belong to no task.
 const HERE: Place = Location::caller();
 
-/// Calls `log`, which writes to the subscriber; a panic of the subscriber stays here.
-fn write(log: impl FnOnce()) {
-    let _ = guarded(log);
+/// Calls `write` within the span of the task, and with the subscriber of its registration.
+fn of_task(info: &Info, write: impl FnOnce()) {
+    log(|| info.trace.within(write));
 }
 
 /// A task has ended, within its span.
 pub(super) fn ended(info: &Info, end: &End) {
-    write(|| info.trace.within(|| log_end(info, end)));
+    of_task(info, || log_end(info, end));
 }
 
 fn log_end(info: &Info, end: &End) {
@@ -81,7 +81,7 @@ pub(super) fn replaced(info: &Info, by: &str, by_location: Place) {
     let Some(left_out) = limited(("replaced", task.to_owned(), location, Some(by_location))) else {
         return;
     };
-    write(|| {
+    of_task(info, || {
         tracing::info!(
             task, %location, by, %by_location, left_out,
             "background task replaced by a later one; use `add_background` to keep both"
@@ -95,7 +95,7 @@ pub(super) fn refused(info: &Info, why: &str) {
     let Some(left_out) = limited(("refused", task.to_owned(), location, None)) else {
         return;
     };
-    write(|| {
+    of_task(info, || {
         if tracing::enabled!(Level::WARN) {
             tracing::warn!(task, %location, left_out, "background task refused: {why}");
         } else {
@@ -107,14 +107,17 @@ pub(super) fn refused(info: &Info, why: &str) {
 #[cold]
 pub(super) fn skipped(info: &Info, why: &str) {
     let (task, location) = (info.name(), info.location());
-    write(|| tracing::debug!(task, %location, "background task skipped: {why}"));
+    of_task(
+        info,
+        || tracing::debug!(task, %location, "background task skipped: {why}"),
+    );
 }
 
 /// A task whose response is out was cancelled before its start.
 #[cold]
 pub(super) fn cancelled(info: &Info) {
     let (task, location) = (info.name(), info.location());
-    write(|| {
+    of_task(info, || {
         let why = "the runner has ended";
         if tracing::enabled!(Level::WARN) {
             tracing::warn!(task, %location, "background task cancelled before its start: {why}");
@@ -130,7 +133,7 @@ pub(super) fn cancelled(info: &Info) {
 #[cold]
 pub(super) fn late(info: &Info) {
     let (task, location) = (info.name(), info.location());
-    write(|| {
+    of_task(info, || {
         tracing::debug!(
             task, %location,
             "background task registered after its response was handed over; it starts now"
@@ -145,7 +148,7 @@ pub(super) fn blocked(info: &Info, took: Duration) {
     let Some(left_out) = limited(("blocked", task.to_owned(), location, None)) else {
         return;
     };
-    write(|| {
+    of_task(info, || {
         tracing::warn!(
             task, %location, ?took, left_out,
             "background task blocked its thread; move the work to `Task::blocking`"
@@ -157,7 +160,9 @@ pub(super) fn blocked(info: &Info, took: Duration) {
 #[cold]
 pub(super) fn destructor_panicked(info: &Info, panic: &str) {
     let task = info.name();
-    write(|| tracing::error!(task, panic, "background task panicked when it was dropped"));
+    of_task(info, || {
+        tracing::error!(task, panic, "background task panicked when it was dropped")
+    });
 }
 
 /// A callback of the user's has panicked.
@@ -166,7 +171,7 @@ pub(super) fn callback_panicked(what: &'static str, panic: &str) {
     let Some(left_out) = limited((what, String::new(), HERE, None)) else {
         return;
     };
-    write(|| tracing::error!(panic, left_out, "{what} panicked"));
+    log(|| tracing::error!(panic, left_out, "{what} panicked"));
 }
 
 /// The process ends with what this server has under way.
@@ -174,14 +179,14 @@ pub(crate) fn cut_off_by_signal(runner: &Runner) {
     cut_off("cut off by a second signal", &runner.unfinished());
     let waiting = runner.pending().waiting();
     if waiting > 0 {
-        write(|| tracing::error!(waiting, "background tasks cut off before their start"));
+        log(|| tracing::error!(waiting, "background tasks cut off before their start"));
     }
 }
 
 /// A drain has cut something off. `what` says how.
 pub(super) fn cut_off(what: &'static str, unfinished: &[Unfinished]) {
     for Unfinished { name, location, .. } in unfinished {
-        write(|| {
+        log(|| {
             if tracing::enabled!(Level::ERROR) {
                 tracing::error!(name = &**name, %location, "{what}");
             } else {
