@@ -5,6 +5,8 @@ use std::{borrow::Cow, sync::Arc};
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{
+    background::TestDoor,
+    body::Body,
     boxed::BoxedService,
     exchange::Running,
     foreign,
@@ -111,6 +113,13 @@ impl Endpoint for Mount {
     }
 }
 
+/// Shows the handle of the test client to a service, as a server does.
+pub(crate) fn show_door(request: &mut http::Request<Body>) {
+    if let Some(TestDoor(door)) = request.extensions().get().cloned() {
+        request.extensions_mut().insert(door);
+    }
+}
+
 #[cold]
 fn serve(
     service: &BoxedService,
@@ -120,11 +129,12 @@ fn serve(
     busy: Option<Busy>,
 ) -> Running {
     body.keep_busy(busy.clone());
-    let request = http::Request::from_parts(head, body.into());
+    let mut request = http::Request::from_parts(head, body.into());
     if let (Host::Server(peer), Some(busy)) = (host, busy) {
         return foreign::serve(service, request, peer, busy);
     }
     // Its tasks are left to the door around the app.
+    show_door(&mut request);
     let responding = service.respond(request);
     Running::service(async move { Ok(responding.await.map(SentBody::untracked)) })
 }

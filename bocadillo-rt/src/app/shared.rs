@@ -19,6 +19,7 @@ use crate::{
     exchange::{self, Running},
     foreign::Around,
     host::{Host, Peer},
+    mount::show_door,
     on_error::OnError,
     request::{Request, Source},
     respond::ServiceFuture,
@@ -48,7 +49,7 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    pub(super) fn call(&self, request: http::Request<Body>) -> ServiceFuture {
+    pub(super) fn call(&self, mut request: http::Request<Body>) -> ServiceFuture {
         match &self.layered {
             None => {
                 let around = request.extensions().get::<Around>().cloned();
@@ -58,7 +59,10 @@ impl Built {
                 };
                 ServiceFuture::view(self.shared.call(request), host)
             }
-            Some(layered) => ServiceFuture::layered(layered.respond(request)),
+            Some(layered) => {
+                show_door(&mut request);
+                ServiceFuture::layered(layered.respond(request))
+            }
         }
     }
 }
@@ -102,7 +106,11 @@ impl Shared {
     /// Calls the view that answers a request of somebody else's.
     fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
         let (head, body) = request.into_parts();
-        let found = self.router.find(&head.method, head.uri.path());
+        let found = if self.runner.holds_back() {
+            Found::NoRoom
+        } else {
+            self.router.find(&head.method, head.uri.path())
+        };
         let host = Host::Service(Arc::clone(self));
         respond(found, head, Source::Body(body), host, None)
     }

@@ -32,6 +32,11 @@ pub struct Background {
     shared: Arc<Shared>,
 }
 
+/// The handle of the test client, where it calls an app: what the app's views do not see on a server,
+/// they do not see in a test.
+#[derive(Clone)]
+pub(crate) struct TestDoor(pub(crate) Background);
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,

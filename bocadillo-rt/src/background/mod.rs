@@ -106,6 +106,7 @@ pub(crate) use self::{
     drain::Deadline,
     events::cut_off_by_signal,
     group::Group,
+    handle::TestDoor,
     meta::{Meta, is_failure},
     registrations::Registrations,
     task::Never,

@@ -1,6 +1,6 @@
 //! The client.
 
-use std::{any::Any, fmt, future::poll_fn, pin::Pin, sync::Arc};
+use std::{any::Any, fmt, future::poll_fn, mem, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::Tasks;
 use crate::{
     app::App,
-    background::{Background, Group, Meta, Runner, is_failure},
+    background::{Background, Group, Meta, Runner, TestDoor, is_failure},
     body::Body,
     error::BoxError,
     sent::Delivery,
@@ -44,8 +44,10 @@ impl Client {
         B::Error: Into<BoxError>,
     {
         let app = (&service as &dyn Any).downcast_ref::<App>();
-        let runner = app.map(|app| app.runner().clone());
-        let runner = runner.unwrap_or_else(|| Runner::current().build());
+        let runner = match app {
+            Some(app) => app.runner().clone(),
+            None => Runner::current().build(),
+        };
         Self::build(service, runner, Place::Here)
     }
 
@@ -72,10 +74,25 @@ impl Client {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        let is_app = (&service as &dyn Any).is::<App>();
         let service = Arc::new(Mutex::new(service));
         let runs = runner.clone();
-        let call = move |request| -> Answer {
-            Box::pin(call(Arc::clone(&service), runs.clone(), place, request))
+        let call = move |mut request: http::Request<Body>| -> Answer {
+            let group = Arc::new(Group::default());
+            let door = Door {
+                background: Background::with_group(Arc::clone(&group)),
+                runner: runs.clone(),
+                place,
+                group,
+                is_released: false,
+            };
+            let extensions = request.extensions_mut();
+            if is_app {
+                extensions.insert(TestDoor(door.background.clone()));
+            } else {
+                extensions.insert(door.background.clone());
+            }
+            Box::pin(call(Arc::clone(&service), door, request))
         };
         Self {
             call: Arc::new(call),
@@ -121,9 +138,8 @@ enum Place {
 
 async fn call<S, B>(
     service: Arc<Mutex<S>>,
-    runner: Runner,
-    place: Place,
-    mut request: http::Request<Body>,
+    mut door: Door,
+    request: http::Request<Body>,
 ) -> TestResponse
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
@@ -132,14 +148,6 @@ where
     B::Error: Into<BoxError>,
 {
     let is_head = request.method() == Method::HEAD;
-    let group = Arc::new(Group::default());
-    let background = Background::with_group(Arc::clone(&group));
-    request.extensions_mut().insert(background.clone());
-    let door = Door {
-        background,
-        runner,
-        place,
-    };
     // Nobody else calls the service that has said to this caller that it is ready.
     let mut ready = service.lock().await;
     if let Err(error) = poll_fn(|cx| ready.poll_ready(cx).map_err(Into::<BoxError>::into)).await {
@@ -163,6 +171,7 @@ where
         Err(_) => Delivery::Aborted { bytes: 0 },
     };
     door.release(Some(head.status), delivery);
+    let group = Arc::clone(&door.group);
     TestResponse { head, body, group }
 }
 
@@ -171,10 +180,15 @@ struct Door {
     background: Background,
     runner: Runner,
     place: Place,
+    group: Arc<Group>,
+    is_released: bool,
 }
 
 impl Door {
-    fn release(&self, status: Option<StatusCode>, delivery: Delivery) {
+    fn release(&mut self, status: Option<StatusCode>, delivery: Delivery) {
+        if mem::replace(&mut self.is_released, true) {
+            return;
+        }
         let mut tasks = self.background.close(&self.runner);
         let has_failed = status.is_none_or(is_failure);
         if has_failed && !tasks.is_empty() {
