@@ -72,27 +72,31 @@ impl Executor {
     }
 
     /// Runs a task; `known` are the workers of the runtime for it, where the door or the test kit
-    /// knows that. Returns the workers that run it.
+    /// knows that.
     #[inline]
-    pub(super) fn run(
-        &self,
-        job: Pin<Box<dyn Job>>,
-        known: Option<Arc<Pool>>,
-    ) -> Option<Arc<Pool>> {
-        let (pool, adopted) = match self {
-            _ if known.is_some() => (known, None),
-            Self::Dedicated(dedicated) => (dedicated.pool(), None),
-            Self::Current { adopted } => (None, adopted.get()),
-        };
-        match pool.or_else(|| adopted_here(adopted)) {
+    pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+        match known.or_else(|| self.pool()) {
+            Some(pool) => pool.run(job),
+            None => run_here(job),
+        }
+    }
+
+    /// As [`run`](Self::run), for a task that is woken by another one, which may go on.
+    #[cold]
+    pub(super) fn run_behind(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+        match known.or_else(|| self.pool()) {
             Some(pool) => {
                 Arc::clone(&pool).run(job);
-                Some(pool)
+                pool.clear_last_woken();
             }
-            None => {
-                run_here(job);
-                None
-            }
+            None => run_here(job),
+        }
+    }
+
+    fn pool(&self) -> Option<Arc<Pool>> {
+        match self {
+            Self::Dedicated(dedicated) => dedicated.pool(),
+            Self::Current { adopted } => adopted_here(adopted.get()),
         }
     }
 }

@@ -159,14 +159,18 @@ impl Runner {
 impl Done for Several {
     /// Starts all, in the order of their registration.
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
-        let mut last = None;
-        for task in self.tasks.take_tasks() {
-            if let Some((runner, task)) = begin(task, delivery) {
-                last = runner.hand_over(task).map(|pool| (pool, last.is_some()));
+        let tasks = self.tasks.take_tasks();
+        let last = tasks.len() - usize::from(!tasks.is_empty());
+        for (number, task) in tasks.into_iter().enumerate() {
+            let Some((runner, task)) = begin(task, delivery) else {
+                continue;
+            };
+            // The last one would be first: see `Pool::clear_last_woken`.
+            if number > 0 && number == last {
+                runner.hand_over_behind(task);
+            } else {
+                runner.hand_over(task);
             }
-        }
-        if let Some((pool, true)) = last {
-            pool.clear_last_woken();
         }
         if let Some(group) = self.group.take() {
             group.released();
@@ -251,17 +255,16 @@ fn started(mut task: Task, key: usize, permit: Option<tokio::sync::OwnedSemaphor
 impl Runner {
     /// Hands a task that has begun over to its runtime.
     #[inline]
-    fn hand_over(&self, mut task: Task) -> Option<Arc<super::Pool>> {
+    fn hand_over(&self, mut task: Task) {
         let pool = task.info_mut().meta.pool.take();
-        self.executor().run(task.job, pool)
+        self.executor().run(task.job, pool);
     }
 
     /// Hands a task over from within another one, or from its end: that one may go on.
     #[cold]
-    fn hand_over_behind(&self, task: Task) {
-        if let Some(pool) = self.hand_over(task) {
-            pool.clear_last_woken();
-        }
+    fn hand_over_behind(&self, mut task: Task) {
+        let pool = task.info_mut().meta.pool.take();
+        self.executor().run_behind(task.job, pool);
     }
 
     #[cold]
