@@ -534,3 +534,47 @@ async fn the_report_of_a_task_of_a_layered_app_whose_client_left_has_its_route()
         server.end().await.expect("a clean end");
     }
 }
+
+/// An upgraded connection is one that is under way: its end comes from those that speak on it.
+#[tokio::test]
+async fn an_upgraded_connection_is_not_cut_off_at_once() {
+    async fn echo(req: &mut Request, res: &mut Response) {
+        let upgrade = req
+            .extensions()
+            .get::<hyper::upgrade::OnUpgrade>()
+            .expect("hyper offers it")
+            .clone();
+        tokio::spawn(async move {
+            let upgraded = upgrade.await.expect("the 101 is sent");
+            let mut io = hyper_util::rt::TokioIo::new(upgraded);
+            let mut byte = [0];
+            while let Ok(1) = tokio::io::AsyncReadExt::read(&mut io, &mut byte).await {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut io, &byte).await;
+            }
+        });
+        res.status(101);
+        res.header("connection", "upgrade");
+        res.header("upgrade", "echo");
+    }
+    let app = App::new().add("/", &["get"], echo);
+    let mut server = Server::start(app).await;
+    let mut client = Http1::connect(server.addr).await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        .await;
+    assert_eq!(client.reply(false).await.status(), 101);
+    drop(server.stop.take());
+    until("it stops to accept", || {
+        std::net::TcpStream::connect(server.addr).is_err()
+    })
+    .await;
+    // Longer than connections without a request have.
+    sleep(500 * MS).await;
+    assert!(!server.served.is_finished(), "it has not waited");
+    client.send("x").await;
+    let mut byte = [0];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut byte);
+    soon("the echo", read).await.expect("it lives");
+    drop(client);
+    server.end().await.expect("a clean end");
+}

@@ -92,7 +92,7 @@ impl State {
 impl Shared {
     /// Calls what answers a request of our own server: the layers, or else a view.
     pub(crate) fn serve(&self, head: Parts, body: Source, peer: &Arc<Peer>, busy: Busy) -> Running {
-        let found = if self.runner.holds_back() {
+        let found = if self.is_full() {
             Found::NoRoom
         } else if let Some(layered) = &peer.layered {
             Found::Layers(layered)
@@ -103,10 +103,16 @@ impl Shared {
         respond(found, head, body, host, Some(busy))
     }
 
+    /// Returns whether there is no room for what a view would register.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.runner.holds_back()
+    }
+
     /// Calls the view that answers a request of somebody else's.
     fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
         let (head, body) = request.into_parts();
-        let found = if self.runner.holds_back() {
+        let found = if self.is_full() {
             Found::NoRoom
         } else {
             self.router.find(&head.method, head.uri.path())
