@@ -1,7 +1,27 @@
 use std::{sync::Arc, task::Wake};
 
 use super::*;
-use crate::background::Task;
+
+/// A task of which nothing is known.
+struct Any;
+
+impl Schedule for Any {
+    fn describe(&self) -> Unfinished {
+        Unfinished {
+            id: 0,
+            name: "any".into(),
+            location: std::panic::Location::caller(),
+        }
+    }
+
+    fn share(&self) -> usize {
+        NO_SERVER
+    }
+
+    fn needs_thread(&self) -> bool {
+        false
+    }
+}
 
 struct Woken(AtomicBool);
 
@@ -11,10 +31,10 @@ impl Wake for Woken {
     }
 }
 
-fn start(ledger: &Ledger) -> Option<usize> {
-    ledger.register(1, &[], true);
-    match ledger.begin(Ready::of(Task::new(async {}))) {
-        Begin::Runs(_, key) => Some(key),
+fn start(scheduler: &Scheduler<Any>) -> Option<usize> {
+    scheduler.register(NO_SERVER, 1, [].into_iter(), true);
+    match scheduler.begin(Any) {
+        Begin::Runs(_, key, _) => Some(key),
         Begin::Kept | Begin::Closed(_) => None,
     }
 }
@@ -27,22 +47,22 @@ fn sum(stats: Stats) -> u64 {
 #[test]
 fn no_task_sleeps_through_an_abort() {
     loom::model(|| {
-        let ledger = Arc::new(Ledger::new(2, 2));
-        let aborting = Arc::clone(&ledger);
-        let abort = loom::thread::spawn(move || drop(aborting.abort()));
-        if let Some(key) = start(&ledger) {
+        let scheduler = Arc::new(Scheduler::<Any>::new(2, 2, 1));
+        let aborting = Arc::clone(&scheduler);
+        let abort = loom::thread::spawn(move || drop(aborting.abort(Scope::All)));
+        if let Some(key) = start(&scheduler) {
             let woken = Arc::new(Woken(AtomicBool::new(false)));
             // As `Run::poll` does: look, and then wait.
-            let has_seen = ledger.is_aborting();
+            let has_seen = scheduler.is_aborted(NO_SERVER);
             if !has_seen {
-                ledger.keep_waker(key, Arc::clone(&woken).into());
+                scheduler.wait(key, Arc::clone(&woken).into(), None);
             }
             abort.join().expect("no panic");
             assert!(has_seen || woken.0.load(Relaxed), "it sleeps for ever");
         } else {
             abort.join().expect("no panic");
         }
-        assert_eq!(sum(ledger.stats()), ledger.stats().registered);
+        assert_eq!(sum(scheduler.stats()), scheduler.stats().registered);
     });
 }
 
@@ -50,15 +70,16 @@ fn no_task_sleeps_through_an_abort() {
 #[test]
 fn the_limit_holds_and_the_numbers_add_up() {
     loom::model(|| {
-        let ledger = Arc::new(Ledger::new(1, 1));
-        let other = Arc::clone(&ledger);
-        let thread = loom::thread::spawn(move || other.register(1, &[], true));
-        let mine = ledger.register(1, &[], true);
-        let stats = ledger.stats();
+        let scheduler = Arc::new(Scheduler::<Any>::new(1, 1, 1));
+        let other = Arc::clone(&scheduler);
+        let thread =
+            loom::thread::spawn(move || other.register(NO_SERVER, 1, [].into_iter(), true));
+        let mine = scheduler.register(NO_SERVER, 1, [].into_iter(), true);
+        let stats = scheduler.stats();
         assert_eq!(sum(stats), stats.registered);
         let others = thread.join().expect("no panic");
         assert_eq!(mine + others, 1, "one of two is refused");
-        assert!(ledger.is_full());
+        assert!(scheduler.is_full());
     });
 }
 
@@ -66,17 +87,17 @@ fn the_limit_holds_and_the_numbers_add_up() {
 #[test]
 fn nobody_overtakes() {
     loom::model(|| {
-        let ledger = Arc::new(Ledger::new(1, 3));
-        let key = start(&ledger).expect("there is room");
-        assert!(start(&ledger).is_none(), "there is none");
-        let ending = Arc::clone(&ledger);
+        let scheduler = Arc::new(Scheduler::<Any>::new(1, 3, 1));
+        let key = start(&scheduler).expect("there is room");
+        assert!(start(&scheduler).is_none(), "there is none");
+        let ending = Arc::clone(&scheduler);
         let thread = loom::thread::spawn(move || {
-            let has_ready = ending.end(key, State::Completed);
+            let has_ready = ending.end(key, TaskState::Completed, true);
             has_ready && ending.next().is_some()
         });
-        assert!(start(&ledger).is_none(), "another is before it");
+        assert!(start(&scheduler).is_none(), "another is before it");
         assert!(thread.join().expect("no panic"));
-        assert_eq!(ledger.stats().running, 1);
+        assert_eq!(scheduler.stats().running, 1);
     });
 }
 
@@ -84,16 +105,16 @@ fn nobody_overtakes() {
 #[test]
 fn what_is_ready_is_not_forgotten() {
     loom::model(|| {
-        let ledger = Arc::new(Ledger::new(1, 2));
-        let key = start(&ledger).expect("there is room");
-        let ending = Arc::clone(&ledger);
+        let scheduler = Arc::new(Scheduler::<Any>::new(1, 2, 1));
+        let key = start(&scheduler).expect("there is room");
+        let ending = Arc::clone(&scheduler);
         let thread = loom::thread::spawn(move || {
-            let has_ready = ending.end(key, State::Completed);
+            let has_ready = ending.end(key, TaskState::Completed, true);
             has_ready && ending.next().is_some()
         });
-        let runs = start(&ledger).is_some();
+        let runs = start(&scheduler).is_some();
         let started_later = thread.join().expect("no panic");
         assert!(runs != started_later, "started once, by one of the two");
-        assert_eq!(ledger.stats().running, 1);
+        assert_eq!(scheduler.stats().running, 1);
     });
 }
