@@ -15,7 +15,7 @@ use bocadillo::{
     background::{self, Builder, Overflow, State, When, gather},
     testing::Client,
 };
-use support::{Http1, soon, start};
+use support::{Gate, Http1, soon, start};
 use tokio::{
     runtime::Runtime,
     sync::{Notify, mpsc},
@@ -239,15 +239,14 @@ async fn the_name_of_many_is_short() {
 #[test]
 fn functions_that_wait_for_a_thread_keep_no_task_from_its_place() {
     runtime(1).block_on(async {
-        let gate = Arc::new(std::sync::RwLock::new(()));
-        let closed = gate.write().expect("no panic");
+        let gate = Arc::new(Gate::default());
         let ran = Arc::new(AtomicUsize::new(0));
         let (opens, runs) = (Arc::clone(&gate), Arc::clone(&ran));
         let runner = Runner::dedicated(1).max_running(4).max_blocking(1);
         let (runner, client) = tasks_of(runner, move || {
             let hangs = (0..8).map(|_| {
                 let opens = Arc::clone(&opens);
-                Task::blocking(move || drop(opens.read()))
+                Task::blocking(move || opens.wait())
             });
             let runs = Arc::clone(&runs);
             let quick = Task::new(async move {
@@ -259,7 +258,7 @@ fn functions_that_wait_for_a_thread_keep_no_task_from_its_place() {
         until("the quick task", || ran.load(SeqCst) == 1).await;
         let stats = runner.stats();
         assert_eq!((stats.running, stats.waiting), (1, 7), "{stats:?}");
-        drop(closed);
+        gate.open();
         let reports = response.tasks().await;
         assert!(
             reports

@@ -323,7 +323,8 @@ async fn tasks_and_what_they_hold() {
 #[tokio::test]
 async fn wrappers() {
     type Future = Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
-    let wrappers: [(fn(Future) -> Future, State); 3] = [
+    type Wrap = fn(Future) -> Future;
+    let wrappers: [(Wrap, State); 3] = [
         (|_| panic!("as the test wants"), State::Panicked),
         (|_| panic_any(Bomb), State::Panicked),
         (

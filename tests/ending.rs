@@ -15,7 +15,7 @@ use bocadillo::{
     background::{self, Builder, State, When},
     testing::Client,
 };
-use support::{Http1, PATIENCE, http2, http2_request, soon};
+use support::{Gate, Http1, PATIENCE, http2, http2_request, soon};
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
@@ -216,8 +216,7 @@ fn one_task(
 
 #[tokio::test]
 async fn a_function_that_was_not_called_before_its_timeout_never_is() {
-    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Mutex::new(())));
-    let closed = gate.lock().expect("no panic");
+    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Gate::default()));
     let called = Arc::new(AtomicUsize::new(0));
     // One thread for functions, of the runtime itself.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -229,7 +228,7 @@ async fn a_function_that_was_not_called_before_its_timeout_never_is() {
     let (locks, enters) = (Arc::clone(&gate), Arc::clone(&entered));
     runtime.spawn_blocking(move || {
         enters.notify_one();
-        drop(locks.lock());
+        locks.wait();
     });
     soon("the thread is taken", entered.notified()).await;
     let calls = Arc::clone(&called);
@@ -243,7 +242,7 @@ async fn a_function_that_was_not_called_before_its_timeout_never_is() {
     let reports = runtime.spawn(async move { client.get("/").await.tasks().await });
     let reports = soon("the task", reports).await.expect("no panic");
     assert_eq!(reports[0].outcome, State::TimedOut);
-    drop(closed);
+    gate.open();
     // Behind whatever waits for the thread.
     let last = runtime.spawn_blocking(|| {});
     soon("the thread is free", last).await.expect("no panic");

@@ -312,3 +312,20 @@ impl tower_service::Service<http::Request<bocadillo::Body>> for Twice {
         })
     }
 }
+
+/// What functions on threads wait for.
+#[derive(Default)]
+pub struct Gate(std::sync::Mutex<bool>, std::sync::Condvar);
+
+impl Gate {
+    pub fn wait(&self) {
+        let is_open = self.0.lock().expect("no panic");
+        let opened = self.1.wait_while(is_open, |is_open| !*is_open);
+        drop(opened.expect("no panic"));
+    }
+
+    pub fn open(&self) {
+        *self.0.lock().expect("no panic") = true;
+        self.1.notify_all();
+    }
+}

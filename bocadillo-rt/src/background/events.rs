@@ -161,7 +161,7 @@ pub(super) fn blocked(info: &Info, took: Duration) {
 pub(super) fn destructor_panicked(info: &Info, panic: &str) {
     let task = info.name();
     of_task(info, || {
-        tracing::error!(task, panic, "background task panicked when it was dropped")
+        tracing::error!(task, panic, "background task panicked when it was dropped");
     });
 }
 
