@@ -6,43 +6,80 @@
 //!    inner function with `#[background]`. The latest registration replaces those before it;
 //!    `add_background` keeps them.
 //! 2. **Waiting**: the view has ended, and its response is on its way. An error or a panic of the
-//!    view changes nothing about it: there is a response then too.
-//! 3. **Started**: the response was [sent or aborted](crate::sent). All tasks of a response are
-//!    started in the order of their registration and run concurrently, each with a fate of its
-//!    own: each is handed to its runtime when the one before it begins. If the client left before
-//!    there was a response, they start when the view has ended.
+//!    view changes nothing about that: there is a response then too.
+//! 3. **Started**: the response was [sent or aborted](crate::sent). If the client left before there
+//!    was a response, the tasks start when the view has ended.
 //! 4. **Ended**, in exactly one [`State`]. A task that fails or panics is logged with its name and
 //!    the place where it was registered; nothing else notices.
 //!
-//! Whatever a task leaves behind by [`Context::spawn`] goes through the same states.
+//! Work that a task leaves behind by [`Context::spawn`] goes through the same states.
+//!
+//! # The order of several tasks
+//!
+//! The tasks of one response are handed to their runtime in the order of their registration, and run
+//! concurrently. On a runtime with one thread they begin in that order. On several threads their first
+//! instructions run at the same time, in any order. A task that is ready never waits behind one that
+//! computes while a thread is idle.
 //!
 //! # Where tasks run
 //!
-//! By default on a runtime of their own ([`Runner::dedicated`]): a task that blocks its thread, or
-//! computes, keeps no request waiting. [`Runner::current`] puts them on the runtime of the requests,
-//! where they start sooner and must not block, as in the original. A function that blocks is best
-//! a [`Task::blocking`], wherever it is. A poll that takes too long is logged with the task's name.
+//! By default tasks run on a runtime of their own ([`Runner::dedicated`]): a task that blocks its
+//! thread, or computes, keeps no request waiting. [`Runner::current`] puts them on the runtime of the
+//! requests, where they start sooner and must not block, as in the original. A function that blocks
+//! is best a [`Task::blocking`]. A poll that takes too long is logged with the task's name.
 //!
-//! Each has a tokio task to itself while it runs, which then runs the next one: to make a tokio task costs
-//! more than all else that is done for a short background task. So `tokio::task::id()` does not tell
-//! background tasks apart; [`Context::id`] does.
+//! Each task has a tokio task to itself while it runs. That tokio task then runs the next one, since
+//! to make one costs more than everything else that is done for a short task. So `tokio::task::id()`
+//! does not tell background tasks apart; [`Context::id`] does.
 //!
 //! # Limits
 //!
-//! So many tasks run at a time; the next ones wait for their turn, in order. So many may wait, for
-//! their response or their turn; what [`Overflow`] says happens to those beyond. Each may run for so
-//! long. The table of defaults is that of [`Runner`]. What a task holds is given back when it ends,
-//! and at once if it is refused; what its request holds, when the response is done.
+//! A limited number of tasks runs at a time; the next ones wait for their turn, in order. A limited
+//! number may wait, for their response or for their turn; [`Overflow`] decides about those beyond.
+//! Each may run for a limited time, also one that is always busy. The table of defaults is that of
+//! [`Builder`]. A task gives back what it holds when it ends, or when it is refused.
 //!
 //! # Accounting
 //!
 //! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`]. They change
 //! together, under one lock: their sum is the number of registrations at every instant. Each task
-//! has one [`Report`] in the end, also those that were never started. Failures, panics and timeouts
-//! are errors in the log, refusals and cancellations warnings, the rest is for debugging.
+//! has one [`Report`] in the end, also one that never started. A registration counts when its view has
+//! ended.
 //!
-//! A registration counts when its view has ended. A view that replaces its own response by another
-//! (`*res = Response::new()`) replaces its tasks too: they are counted so, and logged as a warning.
+//! Failures, panics and timeouts are errors in the log, refusals and cancellations warnings, and a
+//! replaced task is worth a line at `info`. The rest is for debugging. Lines that each request could
+//! cause are written once a second for each task, with the number of those left out. Where no
+//! subscriber takes errors, failures go to stderr.
+//!
+//! # Traces
+//!
+//! A task has a span `background` of its own, with its name, its `id`, and when it was sent, started
+//! and ended (microseconds after its registration). The span *follows from* that of the request, and
+//! is no child of it: a request takes as long as its response, and not as long as its tasks. The
+//! request's fields are found by the link: `tracing-opentelemetry` exports it as a span link. The
+//! subscriber is the one of the registration, also on another thread.
+//!
+//! # Panics
+//!
+//! Everything that a user hands over may panic. A panic is caught where the code is called, and ends
+//! in one line of the log:
+//!
+//! | code | when it panics |
+//! | --- | --- |
+//! | a view, or an error's `Display`, `Debug`, `source` | the client gets a 500; the tasks run |
+//! | a handler of `on_error` | the client gets a 500; the tasks run |
+//! | a task, what it has captured, its error's `Display` | the task is `Panicked` |
+//! | a task that will not run, when it is dropped | its state is as it was |
+//! | `wrap`, and the future that it returns | the task is `Panicked` |
+//! | `on_report`, the recorder of `metrics`, a subscriber | nothing else: the account is made before |
+//! | a payload of a panic, when it is dropped | nothing else |
+//! | a layer or a mounted service, when it is called or polled | the client gets a 500; the tasks run |
+//! | such a service's future, when it is dropped | its answer stands |
+//! | a function of `on_startup` | `serve` returns the error, after the functions of `on_shutdown` |
+//! | a function of `on_shutdown` | `serve` returns the error; the others are called |
+//!
+//! Two panics at once, as a destructor that panics while another panic unwinds, end the process: that
+//! is Rust's own rule.
 //!
 //! # Metrics
 //!
@@ -62,9 +99,10 @@
 //!
 //! # The end
 //!
-//! [`Runner::drain`] waits until nothing waits or runs, follow-ups included. Shortly before its time
-//! is over it [asks](Context::cancelled) the tasks to end; then it cuts off what is left, and names
-//! it. A task that never yields cannot be cut off: it is named as still running.
+//! [`Runner::drain`] waits until nothing waits, runs or is being told, follow-ups included. Shortly
+//! before its time is over it [asks](Context::cancelled) the tasks to end; then it cuts off what is
+//! left, and names it. A task that never yields cannot be cut off: it is named as still running. A
+//! server drains what its own requests have registered, so several may share one runner.
 
 mod blocking;
 mod builder;
