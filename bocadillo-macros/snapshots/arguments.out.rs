@@ -5,7 +5,12 @@ async fn around() {
             "send_confirmation",
             ::core::panic::Location::caller(),
             async move {
-                who.push_str("@example.net");
+                if false {
+                    return ::bocadillo::__private::returns::<()>();
+                }
+                {
+                    who.push_str("@example.net");
+                }
             },
         ));
     };

@@ -3,7 +3,12 @@ async fn around() {
         "send_confirmation",
         ::core::panic::Location::caller(),
         async move {
-            mailer::send(&order.email).await;
+            if false {
+                return ::bocadillo::__private::returns::<()>();
+            }
+            {
+                mailer::send(&order.email).await;
+            }
         },
     ));
 }

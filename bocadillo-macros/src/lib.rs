@@ -4,18 +4,24 @@
 //! mistakes reports all of them, and still emits the user's function.
 
 mod args;
+mod attribute;
 mod background;
 #[cfg(test)]
 mod both_forms;
 mod errors;
 #[cfg(test)]
 mod fuzz;
+mod invisible;
 mod item_fn;
 mod main_fn;
+mod never_runs;
+mod options;
 mod rewrite;
 mod route;
 #[cfg(test)]
 mod snapshots;
+mod tokens;
+mod told;
 mod view;
 
 use proc_macro::TokenStream;
