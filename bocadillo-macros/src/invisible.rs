@@ -196,3 +196,105 @@ fn is_joint_arrow(before: &[TokenTree]) -> bool {
     let earlier = before.len().checked_sub(2).map(|at| &before[at]);
     is_joint(earlier) && earlier.is_some_and(|it| is_punct(it, '=') || is_punct(it, '-'))
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    /// The stream with each `fragment!(…)` as a group of a macro's, taken apart.
+    fn taken_apart(stream: TokenStream) -> String {
+        trees(fragments(stream))
+            .into_iter()
+            .collect::<TokenStream>()
+            .to_string()
+    }
+
+    fn fragments(stream: TokenStream) -> TokenStream {
+        let trees: Vec<_> = stream.into_iter().collect();
+        let mut output = TokenStream::new();
+        let mut at = 0;
+        while let Some(tree) = trees.get(at) {
+            if let ([_, _, TokenTree::Group(content), ..], true) =
+                (&trees[at..], is_any_word(tree, &["fragment"]))
+            {
+                output.extend([TokenTree::from(Group::new(
+                    Delimiter::None,
+                    content.stream(),
+                ))]);
+                at += 3;
+            } else {
+                output.extend([tree.clone()]);
+                at += 1;
+            }
+        }
+        output
+    }
+
+    #[test]
+    fn a_fragment_beside_an_operator_gets_parentheses() {
+        for (stream, expected) in [
+            (quote!(-fragment!(1 + 2)), quote!(-(1 + 2))),
+            (quote!(2 * fragment!(1 + 2)), quote!(2 * (1 + 2))),
+            (quote!(fragment!(1 + 2) * 2), quote!((1 + 2) * 2)),
+            (quote!(fragment!(1 + 2).pow(2)), quote!((1 + 2).pow(2))),
+            (quote!(fragment!(1 + 2) as u8), quote!((1 + 2) as u8)),
+            (quote!(a == fragment!(b && c)), quote!(a == (b && c))),
+            (quote!(a <= fragment!(b && c)), quote!(a <= (b && c))),
+            (quote!(a && fragment!(b || c)), quote!(a && (b || c))),
+            (quote!(fragment!(-1).abs()), quote!((-1).abs())),
+            (quote!(fragment!(|x| x)(3)), quote!((|x| x)(3))),
+            (quote!(fragment!(0..3).len()), quote!((0..3).len())),
+            (quote!(1..fragment!(a = b)), quote!(1..(a = b))),
+            (quote!(fragment!(a + b)?), quote!((a + b)?)),
+            (quote!(fragment!(a + b)[0]), quote!((a + b)[0])),
+            (
+                quote!(match fragment!(S { a: 1 }) {}),
+                quote!(match (S { a: 1 }) {}),
+            ),
+            (
+                quote!(if fragment!(a == S {}) {}),
+                quote!(if (a == S {}) {}),
+            ),
+            (quote!(&fragment!(1 | 2) => {}), quote!(&(1 | 2) => {})),
+            (quote!(&fragment!(dyn A + B)), quote!(&(dyn A + B))),
+        ] {
+            assert_eq!(taken_apart(stream), expected.to_string());
+        }
+    }
+
+    #[test]
+    fn any_other_fragment_stays_as_it_is() {
+        for stream in [
+            quote!(let x = fragment!(1 + 2);),
+            quote!(call(fragment!(1 + 2), fragment!(3 * 4))),
+            quote!(-fragment!(a.b(c))),
+            quote!(-fragment!({ 1 })),
+            quote!(fragment!(path::to)(3)),
+            quote!(fragment!(path::to) { a: 1 }),
+            quote!(let x: fragment!(dyn A + B) = y;),
+            quote!(
+                fn f() -> fragment!(u8) {}
+            ),
+            quote!(fragment!(A | B) => {}),
+            quote!(fragment!(A | B) if c => {}),
+            quote!(let fragment!(A | B) = c;),
+            quote!(fragment!(-5)..=fragment!(-1) => {}),
+            quote!(0..fragment!(a + b)),
+            quote!(return fragment!(1 + 2);),
+            quote!(async fn f() fragment!({ 1 })),
+            quote!(fragment!(pub(crate)) fn f() {}),
+            quote!(fragment!(let x = 1);),
+        ] {
+            let expected = fragments(stream.clone()).to_string();
+            assert_eq!(taken_apart(stream), expected);
+        }
+    }
+
+    #[test]
+    fn a_let_gets_its_semicolon() {
+        let tokens = taken_apart(quote!(fragment!(let x = 1) call()));
+        assert_eq!(tokens, quote!(let x = 1; call()).to_string());
+    }
+}

@@ -8,6 +8,8 @@ mod attribute;
 mod background;
 #[cfg(test)]
 mod both_forms;
+#[cfg(test)]
+mod differential;
 mod errors;
 #[cfg(test)]
 mod fuzz;

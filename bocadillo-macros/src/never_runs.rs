@@ -74,3 +74,124 @@ fn warning(earlier: &Ident, later: &Ident) -> TokenStream {
         let _ = #used;
     }}
 }
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenStream;
+    use quote::quote;
+
+    use crate::view;
+
+    fn warns(body: &TokenStream) -> bool {
+        let view = quote!(async fn view(req: &mut Request, res: &mut Response) { #body });
+        let expanded = view::expand(TokenStream::new(), view).to_string();
+        expanded.contains("deprecated")
+    }
+
+    fn warns_between(between: &TokenStream) -> bool {
+        warns(&quote! {
+            #[background] async fn a() {}
+            #between
+            #[background] async fn b() {}
+        })
+    }
+
+    #[test]
+    fn warns_where_nothing_can_happen_between() {
+        for between in [
+            quote!(),
+            quote!(;),
+            quote!(let x = 1;),
+            quote!(let mut text = "text"; let y = text;),
+            quote!(let _ = When::Success;),
+        ] {
+            assert!(warns_between(&between), "{between}");
+        }
+        assert!(warns(&quote! {
+            if urgent { #[background(add)] async fn a() {} #[background] async fn b() {} }
+        }));
+    }
+
+    #[test]
+    fn is_quiet_where_something_may_leave_panic_or_await() {
+        for between in [
+            quote!(check()?;),
+            quote!(if x {
+                return;
+            }),
+            quote!(ensure!(x);),
+            quote!(loop {
+                break;
+            }),
+            quote!(let x = value.expect("there");),
+            quote!(let x = all[0];),
+            quote!(let x = a / b;),
+            quote!(let x = a + b;),
+            quote!(let x = -a;),
+            quote!(let x = *a;),
+            quote!(let x: &str = &text;),
+            quote!(let x = a.field;),
+            quote!(let x = future.await;),
+            quote!(let x = 1 else { return };),
+            quote!(x = y;),
+            quote!(call();),
+            quote!({}),
+        ] {
+            assert!(!warns_between(&between), "{between}");
+        }
+    }
+
+    #[test]
+    fn is_quiet_where_the_first_may_run() {
+        for second in [
+            quote!(
+                #[background(add)]
+                async fn b() {}
+            ),
+            quote!(
+                #[background(other)]
+                async fn b() {}
+            ),
+            quote!(
+                #[background(clone(text))]
+                async fn b() {}
+            ),
+            quote!(
+                #[background(args(n = next()))]
+                async fn b(n: u8) {}
+            ),
+            quote!(
+                #[cfg(test)]
+                #[background]
+                async fn b() {}
+            ),
+            quote!(
+                #[cfg_attr(test, background)]
+                async fn b() {}
+            ),
+            quote!(if urgent {
+                #[background]
+                async fn b() {}
+            }),
+            quote!(
+                fn helper(res: &mut Response) {
+                    #[background]
+                    async fn b() {}
+                }
+            ),
+        ] {
+            assert!(
+                !warns(&quote!(#[background] async fn a() {} #second)),
+                "{second}"
+            );
+        }
+        assert!(!warns(&quote! {
+            #[background(other)] async fn a() {}
+            #[background] async fn b() {}
+        }));
+        assert!(!warns(&quote! {
+            #[background]
+            async fn a() { #[background] async fn b() {} #[background] async fn c() {} }
+        }));
+    }
+}

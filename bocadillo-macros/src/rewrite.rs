@@ -235,3 +235,120 @@ pub(crate) fn without(body: &Group, crate_path: &CratePath) -> Group {
     let res = Ident::new("res", Span::call_site());
     rewrite(body, Registers::On(&res), crate_path, leave).body
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::background::expand_within;
+
+    fn rewritten(body: TokenStream) -> String {
+        rewritten_for(body, &CratePath::default())
+    }
+
+    fn rewritten_for(body: TokenStream, crate_path: &CratePath) -> String {
+        let response = Ident::new("response", Span::call_site());
+        let body = Group::new(Delimiter::Brace, body);
+        let rewritten = expand_within(&body, Registers::On(&response), crate_path);
+        rewritten.body.stream().to_string()
+    }
+
+    #[test]
+    fn finds_tasks_at_any_depth() {
+        let tokens = rewritten(quote! {
+            if urgent { #[background] async fn call() {} } else { #[bocadillo::background] async fn mail() {} }
+        });
+        let count = tokens.matches("response . background").count();
+        assert_eq!(count, 2, "{tokens}");
+    }
+
+    #[test]
+    fn a_task_in_a_task_is_a_follow_up() {
+        let tokens = rewritten(quote! {
+            #[background] async fn a() { #[background] async fn b() {} }
+        });
+        assert!(tokens.contains("current () . spawn"), "{tokens}");
+    }
+
+    #[test]
+    fn leaves_everything_else() {
+        for body in [
+            quote! { let x = #[allow(unused)] 3; foo!(x); #[background_task] fn f() {} },
+            quote! { #[jobs::background] async fn f() {} },
+            quote! { #[bocadillo::jobs::background] async fn f() {} },
+            quote! { #[background::other] async fn f() {} },
+            quote! { #[background] struct S; #[background] },
+            quote! { background(x); let background = 3; },
+        ] {
+            assert_eq!(rewritten(body.clone()), body.to_string());
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_ours_by_the_path_of_the_crate() {
+        let crate_path: CratePath = syn::parse_quote!(crate = facade::web);
+        for path in [
+            quote!(background),
+            quote!(web::background),
+            quote!(facade::web::background),
+            quote!(::bocadillo::background),
+        ] {
+            let tokens = rewritten_for(quote!(#[#path] async fn f() {}), &crate_path);
+            assert!(tokens.contains("response . background"), "{tokens}");
+        }
+        let other = quote!(
+            #[facade::background]
+            async fn f() {}
+        );
+        assert_eq!(rewritten_for(other.clone(), &crate_path), other.to_string());
+    }
+
+    #[test]
+    fn survives_a_half_typed_body() {
+        let tokens = rewritten(quote! { let x = foo. ; #[background] async fn mail() { x. } res. });
+        assert!(tokens.contains("response . background"), "{tokens}");
+        let half = quote! { #[background] async fn };
+        assert_eq!(rewritten(half.clone()), half.to_string());
+    }
+
+    #[test]
+    fn a_function_within_has_its_own_response() {
+        for (function, response) in [
+            (quote!(fn f(out: &mut Response)), "out"),
+            (
+                quote!(fn f(&self, out: &mut bocadillo::Response, n: u8)),
+                "out",
+            ),
+            (quote!(fn f(n: u8, res: &mut Answer)), "res"),
+            (quote!(async fn f<T>(req: T, out: Answer) -> u8), "out"),
+            (quote!(fn f()), "res"),
+        ] {
+            let tokens = rewritten(quote!(#function { #[background] async fn t() {} }));
+            assert!(
+                tokens.contains(&format!("{response} . background")),
+                "{tokens}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_macro_is_told_the_response() {
+        let tokens = rewritten(quote! {
+            macro_rules! register {
+                (#[background] $name:ident) => { #[background(add)] async fn $name() {} };
+            }
+            select! { () = x => { #[background] async fn t() {} } }
+            #[background]
+            async fn around() { join!({ #[background(name = "n")] async fn t() {} }) }
+        });
+        for expected in [
+            "(# [background] $ name : ident)",
+            "# [background (response , add)]",
+            "# [background (response)]",
+            "# [background (__bocadillo_follow_up , name = \"n\")]",
+        ] {
+            assert!(tokens.contains(expected), "{expected}: {tokens}");
+        }
+        let named = quote! { select! { x => { #[background(other, add)] async fn t() {} } } };
+        assert_eq!(rewritten(named.clone()), named.to_string());
+    }
+}

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
-use syn::{FnArg, Pat, Type};
+use syn::{FnArg, Pat, Token, Type, punctuated::Punctuated};
 
 use crate::{
     args::{CratePath, only_crate},
@@ -22,7 +22,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let crate_path = errors.take(only_crate(args, OPTIONS));
-    validate(&function, &mut errors);
+    validate(&mut function, &mut errors);
     register(&mut function, &crate_path, &mut errors);
     let errors = errors.into_compile_errors();
     quote!(#errors #function)
@@ -47,8 +47,7 @@ fn name_response(function: &mut ItemFn, errors: &mut Errors) {
         return;
     };
     if name_of(&typed.pat).is_none() {
-        let message = "the response has no name, and a background task is registered on it; \
-                       name it `res`";
+        let message = "unnamed response in a view with a background task; name it `res`";
         errors.at(&typed.pat, message);
         *typed.pat = syn::parse_quote!(res);
     }
@@ -82,17 +81,16 @@ fn use_import(function: &mut ItemFn, seen: &Seen, crate_path: &CratePath) {
 }
 
 /// What a view's signature must be, as far as it can be seen.
-pub(crate) fn validate(function: &ItemFn, errors: &mut Errors) {
-    let sig = &function.sig;
+pub(crate) fn validate(function: &mut ItemFn, errors: &mut Errors) {
+    let sig = &mut function.sig;
     if sig.asyncness.is_none() {
         errors.at(sig.fn_token, "view is not `async`; add `async` before `fn`");
     }
     let types: Vec<_> = sig.inputs.iter().filter_map(type_of).collect();
     match &*types {
-        [request, response, ..] if is(request, "Response") && is(response, "Request") => {
-            let message = "the parameters of a view are in the wrong order; \
-                           write `(req: &mut Request, res: &mut Response)`";
-            errors.at(&sig.inputs, message);
+        [first, second, ..] if refers(first, "Response") && refers(second, "Request") => {
+            errors.at(first, SWAPPED);
+            swap(&mut sig.inputs);
         }
         [_, _, ..] => {}
         [] if sig.inputs.is_empty() => errors.at(&sig.ident, MISSING),
@@ -100,6 +98,16 @@ pub(crate) fn validate(function: &ItemFn, errors: &mut Errors) {
     }
 }
 
+/// Puts the request first, so that nothing else is said of the same mistake.
+fn swap(inputs: &mut Punctuated<FnArg, Token![,]>) {
+    let mut typed = inputs.iter_mut().filter(is_typed);
+    if let (Some(first), Some(second)) = (typed.next(), typed.next()) {
+        std::mem::swap(first, second);
+    }
+}
+
+const SWAPPED: &str = "the response comes before the request; \
+                       write `(req: &mut Request, res: &mut Response)`";
 const MISSING: &str = "missing parameters; a view takes `(req: &mut Request, res: &mut Response)`";
 
 fn is_typed(input: &&mut FnArg) -> bool {
@@ -113,15 +121,13 @@ fn type_of(input: &FnArg) -> Option<&Type> {
     }
 }
 
-/// Whether it is a type of this name, by reference.
-fn is(ty: &Type, name: &str) -> bool {
-    match ty {
-        Type::Reference(reference) => is(&reference.elem, name),
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .is_some_and(|last| last.ident == name),
+/// Whether it is a reference to a type of this name.
+fn refers(ty: &Type, name: &str) -> bool {
+    let Type::Reference(reference) = ty else {
+        return false;
+    };
+    match &*reference.elem {
+        Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident == name),
         _ => false,
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn check(function: &mut ItemFn, crate_path: &CratePath, errors: &mut 
     match &function.sig.output {
         ReturnType::Default => {
             if let Some(tail) = result_tail(&trees) {
-                let message = "the task ends in a `Result` that its signature does not name; \
-                               add `-> Result<(), E>`";
+                let message =
+                    "the task has no return type, but ends in a `Result`; add `-> Result<(), E>`";
                 errors.at(tail, message);
                 let root = crate_path.root();
                 function.sig.output = syn::parse_quote! {
@@ -30,7 +30,7 @@ pub(super) fn check(function: &mut ItemFn, crate_path: &CratePath, errors: &mut 
             if let Some(end) = end_without_value(&trees).filter(|_| is_result(ty)) {
                 errors.at(
                     end,
-                    "the task returns a `Result` and ends without one; add `Ok(())`",
+                    "the task must return a `Result`; add `Ok(())` after this",
                 );
                 let stream = function.body.stream();
                 let mended = quote!(#stream ::core::result::Result::Ok(()));
@@ -76,5 +76,108 @@ fn is_result(ty: &Type) -> bool {
             .last()
             .is_some_and(|last| last.ident == "Result"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(function: TokenStream) -> usize {
+        let mut function: ItemFn = syn::parse2(function).expect("a function");
+        let mut errors = Errors::default();
+        check(&mut function, &CratePath::default(), &mut errors);
+        let errors = errors.into_compile_errors().to_string();
+        errors.matches("compile_error").count()
+    }
+
+    #[test]
+    fn reports_what_is_certain() {
+        assert_eq!(
+            mistakes(quote!(
+                async fn f() {
+                    g()?;
+                    Ok(())
+                }
+            )),
+            1
+        );
+        assert_eq!(
+            mistakes(quote!(
+                async fn f() {
+                    Ok(())
+                }
+            )),
+            1
+        );
+        assert_eq!(
+            mistakes(quote!(
+                async fn f() {
+                    if x {
+                        y()
+                    }
+                    Err(e)
+                }
+            )),
+            1
+        );
+        assert_eq!(
+            mistakes(quote!(
+                async fn f() -> io::Result<()> {
+                    g()?;
+                }
+            )),
+            1
+        );
+    }
+
+    #[test]
+    fn leaves_the_rest_to_rustc() {
+        for function in [
+            quote!(
+                async fn f() {
+                    g();
+                }
+            ),
+            quote!(
+                async fn f() {
+                    let _ = Ok(());
+                }
+            ),
+            quote!(
+                async fn f() {
+                    x.Ok(())
+                }
+            ),
+            quote!(
+                async fn f() {
+                    Reply::Ok(())
+                }
+            ),
+            quote!(
+                async fn f() -> Result<(), E> {
+                    loop {
+                        g()?;
+                    }
+                }
+            ),
+            quote!(
+                async fn f() -> Result<(), E> {
+                    for_ever().await;
+                }
+            ),
+            quote!(
+                async fn f() -> Result<(), E> {
+                    return Ok(());
+                }
+            ),
+            quote!(
+                async fn f() -> Option<()> {
+                    g()?;
+                }
+            ),
+        ] {
+            assert_eq!(mistakes(function.clone()), 0, "{function}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What stands in the parentheses of `#[route(…)]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::{
     LitStr, Token, bracketed,
     ext::IdentExt as _,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 const NO_PATH: &str = "missing path; write `#[route(\"/orders\")]`";
+const NO_NAME: &str = "missing name of the option; write `methods = [\"get\"]`";
 const LIST: &str = "expected a list of methods; write `methods = [\"get\"]`";
 
 #[derive(Default)]
@@ -61,7 +62,8 @@ impl Args {
             return Ok(());
         }
         if input.peek(syn::token::Bracket) || input.peek(LitStr) {
-            return Err(input.error("missing name of the option; write `methods = [\"get\"]`"));
+            let value: TokenTree = input.parse()?;
+            return Err(syn::Error::new_spanned(value, NO_NAME));
         }
         let key = input.call(Ident::parse_any)?;
         if key != "methods" {

@@ -21,7 +21,8 @@ use crate::{
 /// A path parameter as an argument.
 struct Param {
     cfgs: Vec<Attribute>,
-    name: Ident,
+    /// Without one it is a mistake, and nothing else is said of it.
+    name: Option<Ident>,
     ty: Type,
 }
 
@@ -32,17 +33,17 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let args = Args::parse(args, &mut errors);
-    validate(&function, &mut errors);
-    let is_view = check_receiver(&function, &mut errors) && function.sig.inputs.len() >= 2;
+    validate(&mut function, &mut errors);
+    let is_function = check_receiver(&function, &mut errors);
     check_once(&mut function, &args.crate_path, &mut errors);
     let methods = args.methods(&mut errors);
     let params = params(&function, &mut errors);
-    if let Some(path) = &args.path {
+    if let Some(path) = args.path.as_ref().filter(|_| is_function) {
         check_params(path, &params, &mut errors);
     }
     register(&mut function, &args.crate_path, &mut errors);
     let errors = errors.into_compile_errors();
-    if !is_view {
+    if !is_function || function.sig.inputs.len() < 2 {
         return quote!(#errors #function);
     }
     // Also with a mistake, so that nothing else is said where it is used.
@@ -91,21 +92,23 @@ fn is_any(attr: &Attribute, holds: &impl Fn(&Attribute) -> bool) -> bool {
 }
 
 fn params(function: &ItemFn, errors: &mut Errors) -> Vec<Param> {
+    let typed = function.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
     let mut params = Vec::new();
-    for input in function.sig.inputs.iter().skip(2) {
-        let FnArg::Typed(typed) = input else { continue };
+    for typed in typed.skip(2) {
         let cfgs = typed.attrs.iter().filter(|attr| is(attr, "cfg"));
-        match name_of(&typed.pat) {
-            Some(name) => params.push(Param {
-                cfgs: cfgs.cloned().collect(),
-                name,
-                ty: (*typed.ty).clone(),
-            }),
-            None => errors.at(
-                &typed.pat,
-                "expected a plain name, by which the path parameter is found",
-            ),
+        let name = name_of(&typed.pat);
+        if name.is_none() {
+            let message = "expected a plain name; a path parameter is matched by name";
+            errors.at(&typed.pat, message);
         }
+        params.push(Param {
+            cfgs: cfgs.cloned().collect(),
+            name,
+            ty: (*typed.ty).clone(),
+        });
     }
     params
 }
@@ -115,15 +118,22 @@ fn check_params(path: &LitStr, params: &[Param], errors: &mut Errors) {
         Ok(names) => names,
         Err(message) => return errors.at(path, message),
     };
-    for param in params {
-        let name = param.name.unraw().to_string();
+    let known: Vec<_> = params
+        .iter()
+        .filter_map(|param| param.name.as_ref())
+        .collect();
+    for param in &known {
+        let name = param.unraw().to_string();
         if !names.contains(&name) {
             let message = format!("unknown path parameter `{name}`; add `{{{name}}}` to the path");
-            errors.at(&param.name, message);
+            errors.at(param, message);
         }
     }
+    if known.len() < params.len() {
+        return;
+    }
     for name in names {
-        if !params.iter().any(|param| param.name.unraw() == name) {
+        if !known.iter().any(|param| param.unraw() == name) {
             let is_keyword = syn::parse_str::<Ident>(&name).is_err();
             let raw = if is_keyword { "r#" } else { "" };
             let message = format!(
@@ -153,19 +163,25 @@ impl Route<'_> {
         let ident = &sig.ident;
         let (outer_attrs, inner_attrs): (Vec<_>, Vec<_>) = attrs.iter().partition(is_outer);
         let names = self.names();
-        let params = self.params.iter().zip(&names).map(|(param, name)| {
+        let params = self.params.iter().zip(&names).filter_map(|(param, name)| {
             let Param { cfgs, ty, .. } = param;
-            quote!(#(#cfgs)* #name: #ty)
+            name.as_ref().map(|name| quote!(#(#cfgs)* #name: #ty))
         });
         let args = self.params.iter().zip(&names).map(|(param, name)| {
             let cfgs = &param.cfgs;
-            quote!(#(#cfgs)* #name)
+            let value = name
+                .as_ref()
+                .map_or_else(|| quote!(loop {}), |name| quote!(#name));
+            quote!(#(#cfgs)* #value)
         });
         let generics = &sig.generics.params;
         let where_clause = &sig.generics.where_clause;
         let turbofish = turbofish(self.function);
         let life = Lifetime::new("'__bocadillo_view", ident.span());
         let root = self.crate_path.root();
+        // At their types, which are the user's and may be others.
+        let req = self.located("__bocadillo_req", 0);
+        let res = self.located("__bocadillo_res", 1);
         let (described, checks, inner) =
             (self.described(), self.checks(), self.inner(&inner_attrs));
         let running = self.running(&life);
@@ -174,28 +190,41 @@ impl Route<'_> {
         quote! {
             #(#outer_attrs)*
             #vis fn #ident<#life, #generics>(
-                __bocadillo_req: &#life mut #root::Request,
-                __bocadillo_res: &#life mut #root::Response,
+                #req: &#life mut #root::Request,
+                #res: &#life mut #root::Response,
                 #(#params),*
             ) -> #running #where_clause {
                 #described
                 #checks
                 #inner
                 #private::Routed::<__BocadilloRoute, _>::new(
-                    #ident #turbofish(__bocadillo_req, __bocadillo_res #(, #args)*)
+                    #ident #turbofish(#req, #res #(, #args)*)
                 )
             }
         }
     }
 
     /// The arguments. The function within hides one of its own name.
-    fn names(&self) -> Vec<Ident> {
+    fn names(&self) -> Vec<Option<Ident>> {
         let ident = &self.function.sig.ident;
-        let name = |param: &Param| match param.name == *ident {
-            true => format_ident!("__bocadillo_{}", param.name.unraw()),
-            false => param.name.clone(),
+        let name = |name: &Ident| match name == ident {
+            true => format_ident!("__bocadillo_{}", name.unraw()),
+            false => name.clone(),
         };
-        self.params.iter().map(name).collect()
+        let names = self
+            .params
+            .iter()
+            .map(|param| param.name.as_ref().map(name));
+        names.collect()
+    }
+
+    /// A name of ours, at the place of a parameter's type.
+    fn located(&self, name: &str, at: usize) -> Ident {
+        let span = match self.function.sig.inputs.get(at) {
+            Some(FnArg::Typed(typed)) => Span::call_site().located_at(typed.ty.span()),
+            _ => Span::call_site(),
+        };
+        Ident::new(name, span)
     }
 
     fn private_at(&self, place: Span) -> TokenStream {
@@ -227,9 +256,9 @@ impl Route<'_> {
         let ident = &self.function.sig.ident;
         let name = ident.unraw().to_string();
         let (path, methods) = (self.path, self.methods);
-        let params = self.params.iter().map(|param| {
-            let (cfgs, name) = (&param.cfgs, param.name.unraw().to_string());
-            quote!(#(#cfgs)* #name)
+        let params = self.params.iter().filter_map(|param| {
+            let (cfgs, name) = (&param.cfgs, param.name.as_ref()?.unraw().to_string());
+            Some(quote!(#(#cfgs)* #name))
         });
         let location = quote_spanned!(ident.span()=> ::core::panic::Location::caller());
         quote! {
@@ -251,8 +280,8 @@ impl Route<'_> {
     fn checks(&self) -> TokenStream {
         let private = self.private_at(Span::call_site());
         let mut checks = TokenStream::new();
-        for Param { cfgs, ty, .. } in self.params {
-            if !is_opaque(ty) {
+        for Param { cfgs, name, ty } in self.params {
+            if name.is_some() && !is_opaque(ty) {
                 checks.extend(quote_spanned! {ty.span()=>
                     #(#cfgs)* #private::is_path_parameter::<#ty>();
                 });

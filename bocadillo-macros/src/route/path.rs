@@ -29,12 +29,12 @@ pub(super) fn parameters(path: &str) -> Result<Vec<String>, String> {
         }
         if !is_rest && !after.is_empty() && !after.starts_with('/') {
             return Err(format!(
-                "text after the path parameter `{{{inner}}}`, which takes all up to the next `/`; remove it"
+                "unexpected text after `{{{inner}}}`; a path parameter ends at a `/`"
             ));
         }
         if is_rest && !after.is_empty() {
             return Err(format!(
-                "text after the path parameter `{{{inner}}}`, which takes the rest of the path; remove it"
+                "unexpected text after `{{{inner}}}`, which matches the rest of the path"
             ));
         }
         if names.iter().any(|known| known == name) {
