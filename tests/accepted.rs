@@ -114,8 +114,12 @@ async fn other_names(_req: &mut Request, res: &mut Response) {
 
     #[background(add)]
     async fn labels() {
+        let mut left = 2;
         'res: loop {
-            break 'res;
+            left -= 1;
+            if left == 0 {
+                break 'res;
+            }
         }
     }
 }

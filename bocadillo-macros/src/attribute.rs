@@ -91,13 +91,11 @@ fn function(trees: &[TokenTree]) -> Option<&[TokenTree]> {
         let inner = peeled(group.stream());
         return (is_item && function(&inner).is_some()).then_some(&trees[..1]);
     }
-    let is_end = |tree: &TokenTree| braced(tree).is_some();
+    let is_end = |tree: &TokenTree| is_punct(tree, ';') || braced(tree).is_some();
     let len = trees.iter().position(is_end)? + 1;
     let trees = &trees[..len];
-    trees
-        .iter()
-        .any(|tree| is_word(tree, "fn"))
-        .then_some(trees)
+    let is_function = trees.iter().any(|tree| is_word(tree, "fn"));
+    (is_function && braced(&trees[len - 1]).is_some()).then_some(trees)
 }
 
 /// Reads an attribute that may be ours.

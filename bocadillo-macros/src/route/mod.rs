@@ -163,6 +163,7 @@ impl Route<'_> {
         let ident = &sig.ident;
         let (outer_attrs, inner_attrs): (Vec<_>, Vec<_>) = attrs.iter().partition(is_outer);
         let names = self.names();
+        let root = self.crate_path.root();
         let params = self.params.iter().zip(&names).filter_map(|(param, name)| {
             let Param { cfgs, ty, .. } = param;
             name.as_ref().map(|name| quote!(#(#cfgs)* #name: #ty))
@@ -171,14 +172,13 @@ impl Route<'_> {
             let cfgs = &param.cfgs;
             let value = name
                 .as_ref()
-                .map_or_else(|| quote!(loop {}), |name| quote!(#name));
+                .map_or_else(|| quote!(#root::__private::returns()), |name| quote!(#name));
             quote!(#(#cfgs)* #value)
         });
         let generics = &sig.generics.params;
         let where_clause = &sig.generics.where_clause;
         let turbofish = turbofish(self.function);
         let life = Lifetime::new("'__bocadillo_view", ident.span());
-        let root = self.crate_path.root();
         // At their types, which are the user's and may be others.
         let req = self.located("__bocadillo_req", 0);
         let res = self.located("__bocadillo_res", 1);
@@ -244,9 +244,16 @@ impl Route<'_> {
         }
     }
 
-    /// The user's function.
+    /// The user's function. Its signature is not for the user to choose, so no lint is to speak of
+    /// the `async` and the `&mut` in it: it is ours, at the user's place.
     fn inner(&self, attrs: &[&Attribute]) -> TokenStream {
         let ItemFn { sig, body, .. } = self.function;
+        let mut sig = sig.clone();
+        let ours = |span: Span| Span::call_site().located_at(span);
+        if let Some(asyncness) = &mut sig.asyncness {
+            asyncness.span = ours(asyncness.span);
+        }
+        sig.fn_token.span = ours(sig.fn_token.span);
         quote!(#(#attrs)* #sig #body)
     }
 
