@@ -93,7 +93,9 @@ macro_rules! everywhere {
 
 macro_rules! forms {
     ($sum:expr, $comparison:expr, $range:expr, $closure:expr, $record:expr, $cast:expr,
-     $negative:literal, $either:pat, $vector:ty, $bounds:ty, $block:block, $statement:stmt) => {
+     $negative:literal, $either:pat, $vector:ty, $bounds:ty, $block:block, $statement:stmt,
+     $label:lifetime, $name:ident, $path:path, $item:item, $tree:tt, $macro:expr,
+     $tuple:expr, $jump:expr, $text:literal) => {
         everywhere! {
             keep(-$sum);
             keep(2 * $sum);
@@ -145,6 +147,42 @@ macro_rules! forms {
             keep($block + 1);
             keep(-$block);
             $statement
+            let mut turns = 0;
+            $label: loop {
+                turns += 1;
+                loop {
+                    if turns == 2 {
+                        break $label;
+                    }
+                    continue $label;
+                }
+            }
+            keep(turns);
+            let $name = 3;
+            keep(-$name);
+            keep($path(4));
+            $item
+            keep(from_an_item($sum));
+            keep(-$tree);
+            keep(-$macro * 2);
+            keep($tuple.1);
+            let ($name, _) = $tuple;
+            keep($name);
+            let closure = || if true { $jump } else { 4 };
+            keep(closure());
+            let nested = {
+                let doubled = $sum * {
+                    let inner = -$sum;
+                    inner * $sum
+                };
+                doubled - $sum
+            };
+            keep(nested);
+            keep(concat!($text, "!"));
+            keep($text.len());
+            keep(if $comparison { 1 } else { 2 } + $sum);
+            keep(format_args!("{}{}", $sum, -$sum));
+            keep(stringify!($tree));
         }
     };
 }
@@ -166,8 +204,20 @@ forms!(
     Vec<u8>,
     dyn Debug + Send,
     { 40 + 2 },
-    let _nothing = 3
+    let _nothing = 3,
+    'outer,
+    number,
+    Newtype,
+    fn from_an_item(number: i32) -> i32 { -number },
+    (1 + 2),
+    i32::from_str_radix(concat!("1", "1"), 2).unwrap_or(0),
+    (1, 2),
+    return 5,
+    "text"
 );
+
+#[derive(Debug)]
+struct Newtype(#[allow(dead_code, reason = "it is printed")] u8);
 
 async fn tasks_of(path: &str) -> Vec<String> {
     let app = App::new()

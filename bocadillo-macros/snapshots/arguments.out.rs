@@ -8,9 +8,7 @@ async fn around() {
                 if false {
                     return ::bocadillo::__private::returns::<()>();
                 }
-                {
-                    who.push_str("@example.net");
-                }
+                who.push_str("@example.net");
             },
         ));
     };

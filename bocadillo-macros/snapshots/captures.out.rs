@@ -6,9 +6,7 @@ async fn around() {
             if false {
                 return ::bocadillo::__private::returns::<()>();
             }
-            {
-                mailer::send(&order.email).await;
-            }
+            mailer::send(&order.email).await;
         },
     ));
 }

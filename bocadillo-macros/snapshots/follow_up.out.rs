@@ -6,21 +6,18 @@ async fn around() {
             if false {
                 return ::bocadillo::__private::returns::<()>();
             }
-            {
-                ::bocadillo::__private::current().spawn(
-                    ::bocadillo::__private::task::<(), _>(
-                        "write_log",
-                        ::core::panic::Location::caller(),
-                        async move {
-                            if false {
-                                return ::bocadillo::__private::returns::<()>();
-                            }
-                            {}
-                        },
-                    )
-                    .name("log"),
-                );
-            }
+            ::bocadillo::__private::current().spawn(
+                ::bocadillo::__private::task::<(), _>(
+                    "write_log",
+                    ::core::panic::Location::caller(),
+                    async move {
+                        if false {
+                            return ::bocadillo::__private::returns::<()>();
+                        }
+                    },
+                )
+                .name("log"),
+            );
         },
     ));
 }

@@ -7,10 +7,8 @@ async fn around() {
                 if false {
                     return ::bocadillo::__private::returns::<io::Result<()>>();
                 }
-                {
-                    log.write(line).await?;
-                    Ok(())
-                }
+                log.write(line).await?;
+                Ok(())
             },
         ));
 }

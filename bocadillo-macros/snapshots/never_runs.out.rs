@@ -6,7 +6,6 @@ async fn create_order(_req: &mut Request, res: &mut Response) {
             if false {
                 return ::bocadillo::__private::returns::<()>();
             }
-            {}
         },
     ));
     {
@@ -21,7 +20,6 @@ async fn create_order(_req: &mut Request, res: &mut Response) {
             if false {
                 return ::bocadillo::__private::returns::<()>();
             }
-            {}
         },
     ));
 }

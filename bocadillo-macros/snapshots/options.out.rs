@@ -10,9 +10,7 @@ async fn around() {
                     if false {
                         return ::bocadillo::__private::returns::<()>();
                     }
-                    {
-                        db.mark(email).await;
-                    }
+                    db.mark(email).await;
                 },
             )
             .name("mail")

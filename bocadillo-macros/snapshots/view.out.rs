@@ -11,7 +11,6 @@ pub async fn create_order(_req: &mut Request, response: &mut Response) {
             if false {
                 return ::bocadillo::__private::returns::<()>();
             }
-            {}
         },
     ));
     response.status(201);

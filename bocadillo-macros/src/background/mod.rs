@@ -292,10 +292,13 @@ fn future(function: &ItemFn, options: &Options, crate_path: &CratePath) -> Token
         ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #ty),
     };
     // An `async` block has no place for its type; what it returns first is what all else becomes.
-    let returns = quote_spanned!(ty.span()=> if false { return #private::returns::<#ty>(); });
-    quote_spanned! {span=>
-        #private::task::<#ty, _>(#name, #place, async move { #returns #body })
-    }
+    let root = crate_path.root_at(ty.span());
+    let returns = quote_spanned! {ty.span()=>
+        if false { return #root::__private::returns::<#ty>(); }
+    };
+    let stream = body.stream();
+    let body = tokens::with_content(&body, quote!(#returns #stream));
+    quote_spanned!(span=> #private::task::<#ty, _>(#name, #place, async move #body))
 }
 
 fn is_never(ty: &Type) -> bool {
