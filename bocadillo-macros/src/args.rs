@@ -47,7 +47,8 @@ impl Parse for CratePath {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         input.parse::<Token![crate]>()?;
         input.parse::<Token![=]>()?;
-        let path = input.call(Path::parse_mod_style)?;
+        let wrong = |_| input.error("expected the path of the crate; write `crate = path`");
+        let path = input.call(Path::parse_mod_style).map_err(wrong)?;
         Ok(Self(Some(path)))
     }
 }

@@ -151,7 +151,7 @@ fn is_part(part: &[String], whole: &[String]) -> Result<(), String> {
 #[test]
 fn a_body_is_handed_on() {
     let mut rng = Rng::new(seed());
-    for _ in 0..3_000 {
+    for _ in 0..1_500 {
         let text = format!(
             "async fn name(_req: &mut Request, res: &mut Response) {{ {} }}",
             rng.body(3)
@@ -181,7 +181,7 @@ fn a_body_is_handed_on() {
 #[test]
 fn a_body_without_a_task_is_untouched() {
     let mut rng = Rng::new(seed());
-    for _ in 0..2_000 {
+    for _ in 0..1_000 {
         let text = format!(
             "async fn name(_req: &mut Request, res: &mut Response) {{ {} }}",
             rng.body(3)

@@ -75,7 +75,9 @@ fn check_signature(function: &ItemFn, errors: &mut Errors) {
 
 fn check_attributes(function: &ItemFn, errors: &mut Errors) {
     for attr in &function.attrs {
-        if !is_kept(attr) {
+        if attr.path().is_ident("background") {
+            errors.at(attr, "duplicate `#[background]`");
+        } else if !is_kept(attr) {
             let message = "unsupported attribute on a background task; \
                            move it to a function that the task calls";
             errors.at(attr, message);
@@ -91,13 +93,16 @@ fn is_kept(attr: &Attribute) -> bool {
 
 /// Parameters and `args(…)` must be the same names.
 fn check_parameters(function: &ItemFn, options: &Options, errors: &mut Errors) {
-    if options.args_word.is_none() {
+    if !options.has_args {
         let others = function.sig.inputs.iter().filter(|it| !is_self(it, errors));
         if others.count() > 0 {
             let message = "background task has parameters; use the variables around it, \
                            or pass values by `#[background(args(who = …))]`";
             errors.at(&function.sig.inputs, message);
         }
+        return;
+    }
+    if !options.knows_args {
         return;
     }
     let mut names = Vec::new();

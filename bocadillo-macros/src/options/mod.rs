@@ -32,7 +32,9 @@ pub(crate) struct Options {
     pub(crate) blocking: Option<Ident>,
     pub(crate) clones: Vec<Ident>,
     /// Whether there is `args(…)`, though it may be empty.
-    pub(crate) args_word: Option<Ident>,
+    pub(crate) has_args: bool,
+    /// Whether it was read.
+    pub(crate) knows_args: bool,
     pub(crate) args: Vec<Arg>,
     pub(crate) crate_path: CratePath,
 }
@@ -117,8 +119,9 @@ impl Options {
             "blocking" => self.blocking = Some(alone(word, input)?),
             "clone" => self.clones = clones(&word, input)?,
             "args" => {
+                self.has_args = true;
                 self.args = args(&word, input)?;
-                self.args_word = Some(word);
+                self.knows_args = true;
             }
             _ => return Err(unknown(&word)),
         }
@@ -319,8 +322,12 @@ impl Parse for Arg {
                 "expected a parameter and its value; write `{ARGS}`"
             ))
         };
-        let name = input.parse().map_err(wrong)?;
+        let name: Ident = input.parse().map_err(wrong)?;
         let has_value = input.parse::<Option<Token![=]>>()?.is_some();
+        if has_value && (input.is_empty() || input.peek(Token![,])) {
+            let message = format!("missing value for the parameter `{name}`; write `{ARGS}`");
+            return Err(syn::Error::new_spanned(name, message));
+        }
         let value = has_value.then(|| expression(input)).transpose()?;
         Ok(Self { name, value })
     }
