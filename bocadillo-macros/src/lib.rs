@@ -22,9 +22,12 @@ mod rewrite;
 mod route;
 #[cfg(test)]
 mod snapshots;
+mod task;
 mod tokens;
 mod told;
 mod view;
+#[cfg(test)]
+mod walks;
 
 use proc_macro::TokenStream;
 

@@ -8,7 +8,7 @@ use crate::{
     args::CratePath,
     attribute::{self, Ours},
     options,
-    rewrite::Registers,
+    task::Registers,
     tokens::{attribute, is_punct, is_word, peeled, split_at_commas, with_content},
 };
 

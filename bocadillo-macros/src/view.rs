@@ -9,7 +9,8 @@ use crate::{
     background::expand_within,
     errors::Errors,
     item_fn::ItemFn,
-    rewrite::{Registers, Seen},
+    rewrite::Seen,
+    task::Registers,
 };
 
 const OPTIONS: &str =

@@ -9,7 +9,7 @@ use crate::{
     errors::Errors,
     item_fn::{ItemFn, conditional},
     options::Options,
-    rewrite::Registers,
+    task::Registers,
     tokens,
 };
 

@@ -14,7 +14,8 @@ use crate::{
     errors::Errors,
     item_fn::ItemFn,
     options::{Options, WhenValue},
-    rewrite::{self, Registers, Rewritten, Task},
+    rewrite::{self, Rewritten},
+    task::{Registers, Task},
     tokens,
     told::FOLLOW_UP,
 };
