@@ -76,9 +76,10 @@ pub mod __private {
 
     pub use crate::background_belongs_inside_a_function;
 
-    /// What the expansions name by the user's own word.
+    /// What the expansions name by the user's own word. The attribute alone: not the module of that
+    /// name, which may be another one's where it is used.
     pub mod names {
-        pub use crate::background;
+        pub use bocadillo_macros::background;
     }
 }
 

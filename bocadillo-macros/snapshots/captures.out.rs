@@ -3,6 +3,9 @@ async fn around() {
         "send_confirmation",
         ::core::panic::Location::caller(),
         async move {
+            if false {
+                return ::bocadillo::__private::returns::<()>();
+            }
             mailer::send(&order.email).await;
         },
     ));

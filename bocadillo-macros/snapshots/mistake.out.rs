@@ -1,8 +1,7 @@
 async fn around() {
-    ::core::compile_error! { "`tmeout` is no option of `#[background]`; did you mean `timeout`?" }
-    ::core::compile_error! { "a background task needs an `async fn`; add `async` before `fn`, or for a function that blocks the option `blocking`" }
-    #[allow(unused, clippy::all)]
     {
+        ::core::compile_error! { "unknown option `tmeout`; did you mean `timeout`?" }
+        ::core::compile_error! { "background task is not `async`; add `async` before `fn`" }
         let _ = async || {
             mailer::send(&order.email).await;
         };

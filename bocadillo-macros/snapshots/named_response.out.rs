@@ -4,6 +4,9 @@ async fn around() {
             "write_log",
             ::core::panic::Location::caller(),
             async move {
+                if false {
+                    return ::bocadillo::__private::returns::<io::Result<()>>();
+                }
                 log.write(line).await?;
                 Ok(())
             },

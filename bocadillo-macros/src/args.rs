@@ -17,11 +17,28 @@ impl CratePath {
     }
 
     /// The path at a place of the user's: what rustc says of a call is said of its first token.
+    ///
+    /// The name itself has the attribute's place everywhere: where there is no such crate, rustc says
+    /// the same of the same place many times, and prints it once.
     pub(crate) fn root_at(&self, place: Span) -> TokenStream {
         match &self.0 {
             Some(path) => quote!(#path),
-            None => quote_spanned!(place=> ::bocadillo),
+            None => {
+                let name = Ident::new("bocadillo", Span::call_site());
+                quote_spanned!(place=> ::#name)
+            }
         }
+    }
+
+    /// The option `crate = path`, if it was given.
+    pub(crate) fn option(&self) -> Option<TokenStream> {
+        self.0.as_ref().map(|path| quote!(crate = #path))
+    }
+
+    /// Whether a path that ends in this word is the facade's.
+    pub(crate) fn is_named(&self, name: &Ident) -> bool {
+        let last = self.0.as_ref().and_then(|path| path.segments.last());
+        *name == "bocadillo" || last.is_some_and(|last| last.ident == *name)
     }
 }
 
@@ -30,7 +47,8 @@ impl Parse for CratePath {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         input.parse::<Token![crate]>()?;
         input.parse::<Token![=]>()?;
-        let path = input.call(Path::parse_mod_style)?;
+        let wrong = |_| input.error("expected the path of the crate; write `crate = path`");
+        let path = input.call(Path::parse_mod_style).map_err(wrong)?;
         Ok(Self(Some(path)))
     }
 }
@@ -58,7 +76,7 @@ pub(crate) fn set_once<T>(slot: &mut Option<T>, key: &Ident, value: T) -> syn::R
     if slot.replace(value).is_some() {
         return Err(syn::Error::new_spanned(
             key,
-            format!("`{key}` stands here twice"),
+            format!("duplicate option `{key}`"),
         ));
     }
     Ok(())

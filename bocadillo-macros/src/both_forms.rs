@@ -7,7 +7,7 @@ use std::{fs, path::Path, str::FromStr as _};
 
 use proc_macro2::{Group, LineColumn, TokenStream, TokenTree};
 
-use crate::{background, rewrite, view};
+use crate::{args::CratePath, attribute::ours, background, tokens::attribute, view};
 
 #[test]
 fn both_forms_say_the_same() {
@@ -66,7 +66,7 @@ fn handler(tokens: TokenStream) -> Option<Vec<TokenTree>> {
 fn each_background(trees: &[TokenTree], expand: &mut impl FnMut(TokenStream, &TokenStream)) {
     let mut at = 0;
     while let Some(tree) = trees.get(at) {
-        if let Some(args) = rewrite::background_at(&trees[at..]) {
+        if let Some(args) = background_at(&trees[at..]) {
             let item = &trees[at + 2..];
             let ends = |tree: &TokenTree| match tree {
                 TokenTree::Group(group) => group.delimiter() == proc_macro2::Delimiter::Brace,
@@ -84,6 +84,12 @@ fn each_background(trees: &[TokenTree], expand: &mut impl FnMut(TokenStream, &To
         }
         at += 1;
     }
+}
+
+/// The arguments of a `#[background]` that comes first.
+fn background_at(trees: &[TokenTree]) -> Option<TokenStream> {
+    let attr = attribute(trees)?.stream();
+    ours(attr, &CratePath::default()).map(|ours| ours.args)
 }
 
 /// Every `compile_error!` in what an attribute became, also by what rustc expands within that.

@@ -39,10 +39,26 @@ const PUNCTS: &[u8] = b"#,=;:.!?&|<>-+*'";
 const LITERALS: [&str; 6] = ["30s", "success", "/a/{id}", "/{", "get", ""];
 
 /// SplitMix64.
-struct Rng(u64);
+pub(crate) struct Rng(u64);
+
+/// The seed, which a failing test shows.
+#[allow(clippy::print_stdout, reason = "only a failing test shows it")]
+pub(crate) fn seed() -> u64 {
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    let seed = std::env::var("BOCADILLO_SEED").ok();
+    let seed = seed.map_or(now.as_nanos() as u64, |seed| {
+        seed.parse().expect("a number")
+    });
+    println!("BOCADILLO_SEED={seed}");
+    seed
+}
 
 impl Rng {
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -66,8 +82,13 @@ impl Rng {
                 _ => Literal::usize_unsuffixed(self.below(99)).into(),
             },
             _ => {
-                let delimiters = [Delimiter::Parenthesis, Delimiter::Brace, Delimiter::Bracket];
-                Group::new(delimiters[self.below(3)], self.stream(depth - 1)).into()
+                let delimiters = [
+                    Delimiter::Parenthesis,
+                    Delimiter::Brace,
+                    Delimiter::Bracket,
+                    Delimiter::None,
+                ];
+                Group::new(delimiters[self.below(4)], self.stream(depth - 1)).into()
             }
         }
     }
@@ -97,15 +118,8 @@ impl Rng {
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "the seed, which a failing test shows")]
 fn random_tokens_do_not_panic() {
-    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
-    let seed = std::env::var("BOCADILLO_SEED").ok();
-    let seed = seed.map_or(now.as_nanos() as u64, |seed| {
-        seed.parse().expect("a number")
-    });
-    println!("BOCADILLO_SEED={seed}");
-    let mut rng = Rng(seed);
+    let mut rng = Rng::new(seed());
     for _ in 0..20_000 {
         let (args, item) = (rng.stream(3), rng.item());
         let expanded = match rng.below(4) {

@@ -6,7 +6,7 @@ use syn::{ReturnType, spanned::Spanned as _};
 
 use crate::{args::only_crate, errors::Errors, item_fn::ItemFn};
 
-const OPTIONS: &str = "`#[bocadillo::main]` has no options but `crate = path`";
+const OPTIONS: &str = "unexpected option; `#[bocadillo::main]` takes only `crate = path`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut function = match ItemFn::parse_item(item) {
@@ -48,19 +48,16 @@ fn validate(function: &ItemFn, errors: &mut Errors) {
     if sig.asyncness.is_none() {
         errors.at(
             sig.fn_token,
-            "`#[bocadillo::main]` needs an `async fn`; add `async` before `fn`",
+            "`main` is not `async`; add `async` before `fn`",
         );
     }
     if !sig.inputs.is_empty() {
         errors.at(
             &sig.inputs,
-            "`main` has no parameters; read `std::env::args()`",
+            "`main` takes no parameters; use `std::env::args()`",
         );
     }
     if sig.ident != "main" {
-        errors.at(
-            &sig.ident,
-            "`#[bocadillo::main]` is for the function `main`",
-        );
+        errors.at(&sig.ident, "expected the function `main`");
     }
 }

@@ -1,367 +1,206 @@
-//! Finds the `#[background]` functions in a view's body, and expands them there.
+//! Walks over a view's body, and puts in place of every task what `expand` makes of it.
 //!
-//! By walking token trees: a body that is only half typed is no valid syntax, and an editor must
-//! still see through it.
+//! By token trees: a body that is only half typed is no valid syntax, and an editor must still see
+//! through it. What holds no task is handed on untouched; a group is made anew only on the way to a
+//! task, with its delimiter and its place, and with [its invisible groups](crate::invisible).
+//!
+//! A body within the body has its own response: that of the inner function. The input of another
+//! macro, and the rules of one, are tokens of which only that macro knows the meaning: there the
+//! attribute stays, and is told what it registers on.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
 
 use crate::{
     args::CratePath,
-    background::{self, Registers},
+    attribute::{self, Found},
+    invisible,
+    never_runs::Block,
+    task::{Registers, Task},
+    tokens::{braced, is_macro_input, is_punct, is_word, split_at_commas, with_content},
+    told,
 };
+
+/// Makes a task of a function.
+pub(crate) type Expand = fn(&Found, Registers<'_>, &CratePath) -> Task;
 
 /// A body in which every task is registered.
 pub(crate) struct Rewritten {
     pub(crate) body: Group,
-    /// The word `background` as one attribute has it, where that is imported.
-    pub(crate) import: Option<Ident>,
+    pub(crate) seen: Seen,
 }
 
-/// What a function with `#[background]` has become.
-pub(crate) struct Task {
-    pub(crate) tokens: TokenStream,
-    /// Whether those before it in the same block can never run.
-    pub(crate) replaces: bool,
-    /// Its name, if it is always registered.
-    pub(crate) name: Option<Ident>,
+/// What the tasks of a body need.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// An attribute was the word `background` alone, which somebody may have imported for it.
+    pub(crate) word: bool,
+    /// Such a word is left for rustc to expand.
+    pub(crate) word_is_left: bool,
+    /// A task is registered on the response's name.
+    pub(crate) response: bool,
 }
 
-impl Task {
-    /// Something with a mistake.
-    pub(crate) fn unclear(tokens: TokenStream) -> Self {
-        Self {
-            tokens,
-            replaces: false,
-            name: None,
-        }
-    }
-}
-
-/// Expands every `#[background]` in `body`.
-pub(crate) fn rewrite(body: &Group, registers: Registers<'_>, crate_path: &CratePath) -> Rewritten {
+/// Expands every task in `body`.
+pub(crate) fn rewrite(
+    body: &Group,
+    registers: Registers<'_>,
+    crate_path: &CratePath,
+    expand: Expand,
+) -> Rewritten {
+    let mut seen = Seen::default();
     let mut rewriter = Rewriter {
         registers,
         crate_path,
-        import: None,
+        expand,
+        seen: &mut seen,
     };
     let stream = rewriter.stream(body.stream(), true);
-    Rewritten {
-        body: with_span(body, stream),
-        import: rewriter.import,
-    }
-}
-
-/// Removes every `#[background]`: for a body that is only there for what else is wrong in it.
-pub(crate) fn without(body: &Group) -> Group {
-    let trees: Vec<_> = body.stream().into_iter().collect();
-    let mut output = TokenStream::new();
-    let mut at = 0;
-    while let Some(tree) = trees.get(at) {
-        let is_ours = attribute(&trees[at..]).is_some_and(|attr| background_args(attr).is_some());
-        if is_ours {
-            at += 2;
-            continue;
-        }
-        output.extend([match tree {
-            TokenTree::Group(group) => TokenTree::Group(without(group)),
-            other => other.clone(),
-        }]);
-        at += 1;
-    }
-    with_span(body, output)
+    let body = stream.map_or_else(|| body.clone(), |stream| with_content(body, stream));
+    Rewritten { body, seen }
 }
 
 struct Rewriter<'a> {
     registers: Registers<'a>,
     crate_path: &'a CratePath,
-    import: Option<Ident>,
+    expand: Expand,
+    seen: &'a mut Seen,
 }
 
 impl Rewriter<'_> {
-    /// `is_block`: statements stand here, one after the other.
-    fn stream(&mut self, tokens: TokenStream, is_block: bool) -> TokenStream {
-        let trees: Vec<_> = tokens.into_iter().collect();
+    /// Returns the stream with its tasks expanded; `None` if it has none. `is_block`: statements
+    /// stand here, one after the other.
+    fn stream(&mut self, stream: TokenStream, is_block: bool) -> Option<TokenStream> {
+        let trees = invisible::trees(stream);
         let mut output = TokenStream::new();
-        // The last task of this block that certainly is registered when the next one is.
-        let mut earlier: Option<Ident> = None;
+        let mut block = Block::default();
+        let mut has_task = false;
         let mut at = 0;
         while let Some(tree) = trees.get(at) {
-            if let Some(found) = find(&trees[at..]) {
-                self.import = self.import.take().or(found.import);
-                let mut item = found.others;
-                item.extend(found.function);
-                let crate_path = Some(self.crate_path);
-                let task = background::expand_for(found.args, &item, self.registers, crate_path);
-                let is_on_response = matches!(self.registers, Registers::On(_));
-                if let (Some(earlier), Some(later)) = (&earlier, &task.name) {
-                    if task.replaces && is_block && is_on_response {
-                        output.extend(never_runs(earlier, later));
-                    }
-                }
+            if let Some(found) = attribute::find(&trees[at..], self.crate_path) {
+                let task = self.task(&found);
+                let is_on_response = is_block && matches!(self.registers, Registers::On(_));
+                output.extend(is_on_response.then(|| block.register(&task)).flatten());
                 output.extend(task.tokens);
-                earlier = task.name.or(earlier).filter(|_| is_block);
+                has_task = true;
                 at += found.len;
                 continue;
             }
-            if may_leave(&trees, at) {
-                earlier = None;
-            }
-            output.extend([match tree {
-                TokenTree::Group(group) => {
-                    let is_macro = at > 0 && is_punct(&trees[at - 1], '!');
-                    let is_block = !is_macro && group.delimiter() == Delimiter::Brace;
-                    let inner = self.stream(group.stream(), is_block);
-                    TokenTree::Group(with_span(group, inner))
-                }
-                other => other.clone(),
-            }]);
+            block.pass(&trees[at..]);
+            let changed = match tree {
+                TokenTree::Group(group) => self.group(group, &trees, at),
+                _ => None,
+            };
+            has_task |= changed.is_some();
+            output.extend([changed.unwrap_or_else(|| tree.clone())]);
             at += 1;
         }
-        output
+        has_task.then_some(output)
     }
-}
 
-/// Whether what stands here, or within it, may end the block before its next statement.
-fn may_leave(trees: &[TokenTree], at: usize) -> bool {
-    match &trees[at] {
-        TokenTree::Punct(punct) => match punct.as_char() {
-            '?' => true,
-            // A macro's call: its arguments may hold anything.
-            '!' => matches!(trees.get(at + 1), Some(TokenTree::Group(_))),
-            _ => false,
-        },
-        TokenTree::Ident(ident) => ["return", "break", "continue"]
-            .iter()
-            .any(|word| ident == word),
-        TokenTree::Group(group) => {
-            let inner: Vec<_> = group.stream().into_iter().collect();
-            (0..inner.len()).any(|at| may_leave(&inner, at))
+    fn task(&mut self, found: &Found) -> Task {
+        let task = (self.expand)(found, self.registers, self.crate_path);
+        self.seen.word |= found.is_word;
+        self.seen.response |= task.needs_response;
+        task
+    }
+
+    fn group(&mut self, group: &Group, trees: &[TokenTree], at: usize) -> Option<TokenTree> {
+        if is_macro_input(trees, at) {
+            return self.macro_input(group, is_rules(trees, at));
         }
-        TokenTree::Literal(_) => false,
+        let is_block = group.delimiter() == Delimiter::Brace;
+        let stream = match parameters(&trees[..at]).filter(|_| is_block) {
+            Some(parameters) => self.inner_function(group, &parameters),
+            None => self.stream(group.stream(), is_block),
+        };
+        Some(with_content(group, stream?).into())
+    }
+
+    fn inner_function(&mut self, body: &Group, parameters: &Group) -> Option<TokenStream> {
+        let response = response(parameters);
+        let mut seen = Seen::default();
+        let mut inner = Rewriter {
+            registers: Registers::On(&response),
+            crate_path: self.crate_path,
+            expand: self.expand,
+            seen: &mut seen,
+        };
+        let stream = inner.stream(body.stream(), true);
+        self.seen.word |= seen.word;
+        self.seen.word_is_left |= seen.word_is_left;
+        stream
+    }
+
+    fn macro_input(&mut self, group: &Group, is_rules: bool) -> Option<TokenTree> {
+        let told = told::Told::new(self.registers, self.crate_path);
+        let (stream, found) = match is_rules {
+            true => told.rules(group.stream()),
+            false => told.attributes(group.stream()),
+        };
+        self.seen.word |= found.word;
+        self.seen.word_is_left |= found.word;
+        self.seen.response |= found.response;
+        Some(with_content(group, stream?).into())
     }
 }
 
-/// A warning on the name of a task that can never run. There is no other way to one on stable Rust
-/// than the use of something deprecated; `#[allow(deprecated)]` on the view quiets it.
-fn never_runs(earlier: &Ident, later: &Ident) -> TokenStream {
-    let note = format!(
-        "`{earlier}` never runs: `{later}` comes after it in the same block and takes its place; \
-         to keep both, give `{later}` the option `add`"
-    );
-    let constant = format_ident!("__BOCADILLO_NEVER_RUNS", span = earlier.span());
-    let definition = quote! {
-        #[deprecated(note = #note)]
-        const __BOCADILLO_NEVER_RUNS: u8 = 0;
-    };
-    let used = quote_spanned!(earlier.span()=> #constant);
-    quote! {{
-        #definition
-        let _ = #used;
-    }}
+/// `macro_rules! name { … }`.
+fn is_rules(trees: &[TokenTree], at: usize) -> bool {
+    at >= 3 && is_word(&trees[at - 3], "macro_rules")
 }
 
-fn with_span(group: &Group, stream: TokenStream) -> Group {
-    let mut new = Group::new(group.delimiter(), stream);
-    new.set_span(group.span());
-    new
-}
-
-/// A function with `#[background]` among its attributes.
-struct Found {
-    args: TokenStream,
-    /// The attribute's word, if that is all of its path.
-    import: Option<Ident>,
-    /// Its other attributes.
-    others: TokenStream,
-    /// From its first token to its body.
-    function: TokenStream,
-    /// How many trees it takes.
-    len: usize,
-}
-
-fn find(trees: &[TokenTree]) -> Option<Found> {
-    let mut args = None;
-    let mut import = None;
-    let mut others = TokenStream::new();
-    let mut at = 0;
-    while let Some(attr) = attribute(&trees[at..]) {
-        match background_args(attr) {
-            Some(found) if args.is_none() => {
-                args = Some(found);
-                import = only_word(attr);
-            }
-            _ => others.extend(trees[at..at + 2].iter().cloned()),
-        }
-        at += 2;
+/// The parameters of the function whose body comes next.
+fn parameters(before: &[TokenTree]) -> Option<Group> {
+    let is_end = |tree: &TokenTree| is_punct(tree, ';') || braced(tree).is_some();
+    let begin = before.iter().rposition(is_end).map_or(0, |at| at + 1);
+    let statement = &before[begin..];
+    let fn_at = statement.iter().position(|tree| is_word(tree, "fn"))?;
+    if !matches!(statement.get(fn_at + 1), Some(TokenTree::Ident(_))) {
+        return None;
     }
-    let args = args?;
-    let len = trees[at..].iter().position(is_body)? + 1;
-    let function: Vec<_> = trees[at..at + len].to_vec();
-    function
-        .iter()
-        .any(|tree| is_word(tree, "fn"))
-        .then(|| Found {
-            args,
-            import,
-            others,
-            function: function.into_iter().collect(),
-            len: at + len,
-        })
-}
-
-/// The content of `#[…]`, if that comes first.
-fn attribute(trees: &[TokenTree]) -> Option<&Group> {
-    match trees {
-        [TokenTree::Punct(hash), TokenTree::Group(group), ..]
-            if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket =>
-        {
-            Some(group)
+    statement[fn_at..].iter().find_map(|tree| match tree {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+            Some(group.clone())
         }
         _ => None,
-    }
+    })
 }
 
-/// The arguments of a `#[background]` that comes first.
-#[cfg(test)]
-pub(crate) fn background_at(trees: &[TokenTree]) -> Option<TokenStream> {
-    background_args(attribute(trees)?)
-}
-
-/// The arguments of `background`, `bocadillo::background` and the like.
-fn background_args(attr: &Group) -> Option<TokenStream> {
-    let trees: Vec<_> = attr.stream().into_iter().collect();
-    let (args, path) = match trees.split_last()? {
-        (TokenTree::Group(args), path) if args.delimiter() == Delimiter::Parenthesis => {
-            (args.stream(), path)
+/// The name of the response among a function's parameters: that of the type `Response`, or else the
+/// second.
+fn response(parameters: &Group) -> Ident {
+    let all = split_at_commas(parameters.stream().into_iter().collect());
+    let all: Vec<Vec<_>> = all
+        .into_iter()
+        .map(|one| one.into_iter().collect())
+        .collect();
+    let name = |parameter: &Vec<TokenTree>| {
+        let colon = parameter.iter().position(|tree| is_punct(tree, ':'))?;
+        match &parameter[..colon] {
+            [.., TokenTree::Ident(name)] => Some(name.clone()),
+            _ => None,
         }
-        _ => (TokenStream::new(), &*trees),
     };
-    let is_path = path.iter().all(|tree| match tree {
-        TokenTree::Ident(_) => true,
-        TokenTree::Punct(punct) => punct.as_char() == ':',
-        TokenTree::Group(_) | TokenTree::Literal(_) => false,
-    });
-    (is_path && is_word(path.last()?, "background")).then_some(args)
+    let is_response = |parameter: &&Vec<TokenTree>| {
+        parameter
+            .last()
+            .is_some_and(|last| is_word(last, "Response"))
+    };
+    let is_res = |parameter: &&Vec<TokenTree>| name(parameter).is_some_and(|name| name == "res");
+    let found = all.iter().find(is_response);
+    let found = found.or_else(|| all.iter().find(is_res)).or(all.get(1));
+    found
+        .and_then(name)
+        .unwrap_or_else(|| Ident::new("res", Span::call_site()))
 }
 
-/// The attribute's word, if its path is that alone.
-fn only_word(attr: &Group) -> Option<Ident> {
-    let mut trees = attr.stream().into_iter();
-    match (trees.next(), trees.next()) {
-        (Some(TokenTree::Ident(word)), None | Some(TokenTree::Group(_))) => Some(word),
-        _ => None,
-    }
-}
-
-fn is_punct(tree: &TokenTree, punct: char) -> bool {
-    matches!(tree, TokenTree::Punct(other) if other.as_char() == punct)
-}
-
-fn is_body(tree: &TokenTree) -> bool {
-    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
-}
-
-fn is_word(tree: &TokenTree, word: &str) -> bool {
-    matches!(tree, TokenTree::Ident(ident) if ident == word)
-}
-
-#[cfg(test)]
-mod tests {
-    use proc_macro2::Span;
-    use quote::quote;
-
-    use super::*;
-
-    fn rewritten(body: TokenStream) -> String {
-        let response = Ident::new("response", Span::call_site());
-        let body = Group::new(Delimiter::None, body);
-        let crate_path = CratePath::default();
-        let rewritten = rewrite(&body, Registers::On(&response), &crate_path);
-        rewritten.body.stream().to_string()
-    }
-
-    fn warns(body: TokenStream) -> bool {
-        rewritten(body).contains("deprecated")
-    }
-
-    #[test]
-    fn warns_of_what_never_runs() {
-        assert!(warns(quote! {
-            #[background] async fn a() {}
-            let x = 1;
-            #[background] async fn b() {}
-        }));
-    }
-
-    #[test]
-    fn is_quiet_where_it_may_run() {
-        let between = [
-            quote!(check()?;),
-            quote!(if x {
-                return;
-            }),
-            quote!(ensure!(x);),
-            quote!(loop {
-                break;
-            }),
-        ];
-        for between in between {
-            let body = quote! {
-                #[background] async fn a() {}
-                #between
-                #[background] async fn b() {}
-            };
-            assert!(!warns(body), "{between}");
-        }
-        assert!(!warns(quote! {
-            #[background] async fn a() {}
-            #[background(add)] async fn b() {}
-        }));
-        assert!(!warns(quote! {
-            #[background] async fn a() {}
-            if urgent { #[background] async fn b() {} }
-        }));
-        assert!(!warns(quote! {
-            #[background] async fn a() {}
-            #[cfg(test)]
-            #[background] async fn b() {}
-        }));
-    }
-
-    #[test]
-    fn a_task_in_a_task_is_a_follow_up() {
-        let tokens = rewritten(quote! {
-            #[background] async fn a() { #[background] async fn b() {} }
-        });
-        assert!(tokens.contains("current () . spawn"), "{tokens}");
-    }
-
-    #[test]
-    fn finds_tasks_at_any_depth() {
-        let tokens = rewritten(quote! {
-            if urgent { #[background] async fn call() {} } else { #[bocadillo::background] async fn mail() {} }
-        });
-        assert_eq!(
-            tokens.matches("response . background").count(),
-            2,
-            "{tokens}"
-        );
-    }
-
-    #[test]
-    fn leaves_everything_else() {
-        let body = quote! { let x = #[allow(unused)] 3; foo!(x); #[background_task] fn f() {} };
-        assert_eq!(rewritten(body.clone()), body.to_string());
-    }
-
-    #[test]
-    fn survives_a_half_typed_body() {
-        let tokens = rewritten(quote! { let x = foo. ; #[background] async fn mail() { x. } res. });
-        assert!(tokens.contains("response . background"), "{tokens}");
-        assert_eq!(
-            rewritten(quote! { #[background] async fn }),
-            "# [background] async fn"
-        );
-    }
+/// Removes every task's attribute: for a body that is only there for what else is wrong in it.
+pub(crate) fn without(body: &Group, crate_path: &CratePath) -> Group {
+    let leave: Expand = |found, _, _| {
+        let (others, function) = (&found.others, &found.function);
+        Task::unclear(quote!(#others #function))
+    };
+    let res = Ident::new("res", Span::call_site());
+    rewrite(body, Registers::On(&res), crate_path, leave).body
 }

@@ -2,17 +2,19 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
-use syn::{FnArg, Pat};
+use syn::{FnArg, Pat, Token, Type, punctuated::Punctuated};
 
 use crate::{
     args::{CratePath, only_crate},
-    background::Registers,
+    background::expand_within,
     errors::Errors,
     item_fn::ItemFn,
-    rewrite::{Rewritten, rewrite},
+    rewrite::Seen,
+    task::Registers,
 };
 
-const OPTIONS: &str = "`#[view]` has no options but `crate = path`; for a path, use `#[route]`";
+const OPTIONS: &str =
+    "unexpected option; `#[view]` takes only `crate = path`, and `#[route]` a path";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut function = match ItemFn::parse_item(item) {
@@ -21,74 +23,123 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let crate_path = errors.take(only_crate(args, OPTIONS));
-    validate(&function, "view", &mut errors);
-    let import = register(&mut function, &crate_path);
+    validate(&mut function, &mut errors);
+    register(&mut function, &crate_path, &mut errors);
     let errors = errors.into_compile_errors();
-    quote!(#errors #import #function)
+    quote!(#errors #function)
 }
 
-/// Registers the tasks in a view's body; returns what stands before the view then.
-///
-/// An import of `background` that only those used would be unused now. The body uses it in their
-/// place. Where there is none (the attribute needs no import within a view) it finds ours, which
-/// any import of the user's goes before: it comes by a glob.
-pub(crate) fn register(function: &mut ItemFn, crate_path: &CratePath) -> TokenStream {
+/// Registers the tasks in a view's body.
+pub(crate) fn register(function: &mut ItemFn, crate_path: &CratePath, errors: &mut Errors) {
     let response = response(function);
-    let Rewritten { mut body, import } =
-        rewrite(&function.body, Registers::On(&response), crate_path);
-    let mut before = TokenStream::new();
-    if let Some(import) = import {
-        let root = crate_path.root();
-        before = quote! {
-            #[allow(unused_imports, unreachable_pub, clippy::wildcard_imports)]
-            use #root::__private::names::*;
-        };
-        let span = body.span();
-        let stream = body.stream();
-        let inner = quote! {
-            #[allow(unused_imports, clippy::useless_attribute)]
-            use #import as _;
-            #stream
-        };
-        body = Group::new(Delimiter::Brace, inner);
-        body.set_span(span);
+    let name = response.as_ref().and_then(|pat| name_of(pat));
+    let found = name.unwrap_or_else(|| Ident::new("res", Span::call_site()));
+    let rewritten = expand_within(&function.body, Registers::On(&found), crate_path);
+    if rewritten.seen.response {
+        name_response(function, errors);
     }
+    function.body = rewritten.body;
+    use_import(function, &rewritten.seen, crate_path);
+}
+
+/// Gives the response a name, if its pattern has none.
+fn name_response(function: &mut ItemFn, errors: &mut Errors) {
+    let Some(FnArg::Typed(typed)) = function.sig.inputs.iter_mut().filter(is_typed).nth(1) else {
+        return;
+    };
+    if name_of(&typed.pat).is_none() {
+        let message = "unnamed response in a view with a background task; name it `res`";
+        errors.at(&typed.pat, message);
+        *typed.pat = syn::parse_quote!(res);
+    }
+}
+
+/// Makes use of the user's import of `background`, which may be there for the tasks alone: they
+/// no longer use it.
+///
+/// In the module there may be none, as the attribute needs no import within a view: then it is ours
+/// that is found. Both come by a glob, of which the first that has the name goes before.
+fn use_import(function: &mut ItemFn, seen: &Seen, crate_path: &CratePath) {
+    if !seen.word {
+        return;
+    }
+    function.take_inner_attributes();
+    let root = crate_path.root();
+    let left = seen
+        .word_is_left
+        .then(|| quote!(use #root::__private::names::*;));
+    let stream = function.body.stream();
+    let mut body = Group::new(
+        Delimiter::Brace,
+        quote! {
+            { use self::*; use #root::__private::names::*; use background as _; }
+            #left
+            #stream
+        },
+    );
+    body.set_span(function.body.span());
     function.body = body;
-    before
 }
 
 /// What a view's signature must be, as far as it can be seen.
-pub(crate) fn validate(function: &ItemFn, attribute: &str, errors: &mut Errors) {
-    let sig = &function.sig;
+pub(crate) fn validate(function: &mut ItemFn, errors: &mut Errors) {
+    let sig = &mut function.sig;
     if sig.asyncness.is_none() {
-        errors.at(
-            sig.fn_token,
-            format!("`#[{attribute}]` needs an `async fn`; add `async` before `fn`"),
-        );
+        errors.at(sig.fn_token, "view is not `async`; add `async` before `fn`");
     }
-    if let Some(FnArg::Receiver(receiver)) = sig.inputs.first() {
-        let message =
-            "a view is a function, not a method; share values by `App::state` and `req.state()`";
-        errors.at(receiver, message);
-    } else if sig.inputs.len() < 2 {
-        let message =
-            "a view takes the request and the response: `(req: &mut Request, res: &mut Response)`";
-        let ident = &sig.ident;
-        if sig.inputs.is_empty() {
-            errors.at(ident, message);
-        } else {
-            errors.at(&sig.inputs, message);
+    let types: Vec<_> = sig.inputs.iter().filter_map(type_of).collect();
+    match &*types {
+        [first, second, ..] if refers(first, "Response") && refers(second, "Request") => {
+            errors.at(first, SWAPPED);
+            swap(&mut sig.inputs);
         }
+        [_, _, ..] => {}
+        [] if sig.inputs.is_empty() => errors.at(&sig.ident, MISSING),
+        _ => errors.at(&sig.inputs, MISSING),
     }
 }
 
-/// The name of the view's response: its second parameter.
-pub(crate) fn response(function: &ItemFn) -> Ident {
-    let name = match function.sig.inputs.iter().nth(1) {
-        Some(FnArg::Typed(typed)) => name_of(&typed.pat),
-        Some(FnArg::Receiver(_)) | None => None,
+/// Puts the request first, so that nothing else is said of the same mistake.
+fn swap(inputs: &mut Punctuated<FnArg, Token![,]>) {
+    let mut typed = inputs.iter_mut().filter(is_typed);
+    if let (Some(first), Some(second)) = (typed.next(), typed.next()) {
+        std::mem::swap(first, second);
+    }
+}
+
+const SWAPPED: &str = "the response comes before the request; \
+                       write `(req: &mut Request, res: &mut Response)`";
+const MISSING: &str = "missing parameters; a view takes `(req: &mut Request, res: &mut Response)`";
+
+fn is_typed(input: &&mut FnArg) -> bool {
+    matches!(input, FnArg::Typed(_))
+}
+
+fn type_of(input: &FnArg) -> Option<&Type> {
+    match input {
+        FnArg::Typed(typed) => Some(&typed.ty),
+        FnArg::Receiver(_) => None,
+    }
+}
+
+/// Whether it is a reference to a type of this name.
+fn refers(ty: &Type, name: &str) -> bool {
+    let Type::Reference(reference) = ty else {
+        return false;
     };
-    name.unwrap_or_else(|| Ident::new("res", Span::call_site()))
+    match &*reference.elem {
+        Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident == name),
+        _ => false,
+    }
+}
+
+/// The pattern of the view's response: its second parameter, after `self`.
+fn response(function: &ItemFn) -> Option<&Pat> {
+    let mut typed = function.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(&*typed.pat),
+        FnArg::Receiver(_) => None,
+    });
+    typed.nth(1)
 }
 
 pub(crate) fn name_of(pat: &Pat) -> Option<Ident> {

@@ -9,6 +9,7 @@ use crate::{
 };
 pub use crate::{
     background::{When, current},
+    error::BoxError,
     log::want as want_log,
     route_fn::{RouteMeta, Routed},
 };
@@ -21,6 +22,13 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     Task::named(name, location, future)
+}
+
+/// What a task's body returns first, and never does: so all that it returns becomes a `T`, as in an
+/// `async fn` that says `-> T`.
+#[must_use]
+pub fn returns<T>() -> T {
+    unreachable!("no task calls this")
 }
 
 /// A task that never ends by itself: `async fn name() -> !`.

@@ -72,9 +72,9 @@ impl<M, F> fmt::Debug for Routed<M, F> {
 
 /// A function with `#[route]`; `Args` are its path parameters.
 #[diagnostic::on_unimplemented(
-    message = "`App::route` takes a function with `#[route(…)]`",
-    label = "this has no route, or a mistake that is reported at the function",
-    note = "for a function without, name its path: `App::add(path, methods, view)`"
+    message = "expected a function with `#[route(…)]`",
+    label = "this function has no route, or an error of its own",
+    note = "for a function without a route, use `App::add(path, methods, view)`"
 )]
 pub trait RouteFn<'a, Args>: Clone + Send + Sync + 'static {
     /// What its attribute says.

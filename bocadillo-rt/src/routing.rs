@@ -1,6 +1,14 @@
 //! Which view answers.
 
-use std::{borrow::Cow, fmt, ops::Range, panic::Location, str::FromStr, sync::Arc};
+use std::{
+    any::TypeId,
+    borrow::Cow,
+    fmt::{self, Display},
+    ops::Range,
+    panic::Location,
+    str::FromStr,
+    sync::Arc,
+};
 
 use http::{Method, request::Parts};
 
@@ -351,10 +359,33 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
 }
 
 /// A type that a path parameter converts to.
+///
+/// Every type that is [`FromStr`] is one, also of another crate: `Uuid`, `IpAddr`. What does not
+/// convert is a 400; its detail is the error's `Display`, or for a number, `bool` or `char` a sentence
+/// of what it must be. A type of your own that is not `FromStr` may implement this instead, and choose
+/// what the client is told.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Request, Response, route, testing::Client};
+/// use std::net::IpAddr;
+///
+/// #[route("/hosts/{address}")]
+/// async fn host(_req: &mut Request, res: &mut Response, address: IpAddr) {
+///     res.json(&address.is_ipv4());
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let client = Client::new(App::new().route(host));
+/// assert!(client.get("/hosts/127.0.0.1").await.json::<bool>());
+/// assert_eq!(client.get("/hosts/ada").await.status(), 400);
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a path parameter",
-    label = "a path parameter is a `String`, a number, `bool` or `char`",
-    note = "for a type of your own, implement `FromParam`"
+    label = "expected a type that implements `FromStr`, such as a `String` or a number",
+    note = "for a type of your own, implement `FromStr`, or `bocadillo::FromParam`"
 )]
 pub trait FromParam: Sized {
     /// Converts the decoded text.
@@ -365,40 +396,51 @@ pub trait FromParam: Sized {
     fn from_param(text: &str) -> Result<Self, String>;
 }
 
-impl FromParam for String {
+#[diagnostic::do_not_recommend]
+impl<T: FromStr<Err: Display> + 'static> FromParam for T {
     fn from_param(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
+        text.parse().map_err(|error: T::Err| match sentence::<T>() {
+            Some(sentence) => sentence.to_owned(),
+            None => error.to_string(),
+        })
     }
 }
 
-macro_rules! from_str_params {
-    ($($type:ty, $message:literal;)+) => {$(
-        impl FromParam for $type {
-            fn from_param(text: &str) -> Result<Self, String> {
-                Self::from_str(text).map_err(|_| $message.to_owned())
-            }
-        }
-    )+};
+/// What the client is told of a type that everybody knows.
+fn sentence<T: 'static>() -> Option<&'static str> {
+    let sentences = [
+        (TypeId::of::<u8>(), "Must be a whole number from 0 to 255."),
+        (
+            TypeId::of::<u16>(),
+            "Must be a whole number from 0 to 65535.",
+        ),
+        (TypeId::of::<u32>(), NOT_NEGATIVE),
+        (TypeId::of::<u64>(), NOT_NEGATIVE),
+        (TypeId::of::<u128>(), NOT_NEGATIVE),
+        (TypeId::of::<usize>(), NOT_NEGATIVE),
+        (
+            TypeId::of::<i8>(),
+            "Must be a whole number from -128 to 127.",
+        ),
+        (
+            TypeId::of::<i16>(),
+            "Must be a whole number from -32768 to 32767.",
+        ),
+        (TypeId::of::<i32>(), WHOLE),
+        (TypeId::of::<i64>(), WHOLE),
+        (TypeId::of::<i128>(), WHOLE),
+        (TypeId::of::<isize>(), WHOLE),
+        (TypeId::of::<f32>(), "Must be a number."),
+        (TypeId::of::<f64>(), "Must be a number."),
+        (TypeId::of::<bool>(), "Must be `true` or `false`."),
+        (TypeId::of::<char>(), "Must be one character."),
+    ];
+    let is_it = |(id, _): &&(TypeId, _)| *id == TypeId::of::<T>();
+    sentences.iter().find(is_it).map(|(_, sentence)| *sentence)
 }
 
-from_str_params! {
-    u8, "Must be a whole number from 0 to 255.";
-    u16, "Must be a whole number from 0 to 65535.";
-    u32, "Must be a whole number that is not negative.";
-    u64, "Must be a whole number that is not negative.";
-    u128, "Must be a whole number that is not negative.";
-    usize, "Must be a whole number that is not negative.";
-    i8, "Must be a whole number from -128 to 127.";
-    i16, "Must be a whole number from -32768 to 32767.";
-    i32, "Must be a whole number.";
-    i64, "Must be a whole number.";
-    i128, "Must be a whole number.";
-    isize, "Must be a whole number.";
-    f32, "Must be a number.";
-    f64, "Must be a number.";
-    bool, "Must be `true` or `false`.";
-    char, "Must be one character.";
-}
+const NOT_NEGATIVE: &str = "Must be a whole number that is not negative.";
+const WHOLE: &str = "Must be a whole number.";
 
 #[cfg(test)]
 mod tests {

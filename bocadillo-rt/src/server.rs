@@ -79,7 +79,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// bocadillo::serve(listener, service_fn(respond)).await
 /// # }
 /// ```
-pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
+pub fn serve<L, S: Served>(listener: L, service: S) -> Serve<L, S> {
     Serve {
         listener,
         service,
@@ -89,6 +89,18 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
         shutdown_delay: Duration::ZERO,
     }
 }
+
+/// A tower service of HTTP, which [`serve`] takes: what else it is given, is an error at the call.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served",
+    label = "expected a tower service of HTTP requests and responses",
+    note = "pass the router itself, not `router.into_make_service()`"
+)]
+pub trait Served {}
+
+#[diagnostic::do_not_recommend]
+impl<S, B> Served for S where S: Service<http::Request<Body>, Response = http::Response<B>> {}
 
 /// A server of a tower service; awaiting it serves until it is [to end](crate::App::serve).
 #[must_use = "a server does nothing until it is awaited"]

@@ -13,8 +13,8 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a view",
     label = "expected an `async fn(&mut Request, &mut Response)`",
-    note = "a closure must not capture anything: share values by `App::state` and `req.state()`",
-    note = "path parameters as arguments need `#[route]`, and `App::route` in place of `App::add`"
+    note = "a closure must not capture variables; share values by `App::state` and `req.state()`",
+    note = "a view with path parameters needs `#[route]` and `App::route`"
 )]
 pub trait View<'a>: Clone + Send + Sync + 'static {
     /// The running view.
@@ -39,8 +39,8 @@ where
 /// What a view can end with: `()` or `Result<(), E>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a view",
-    label = "a view ends in `()` or `Result<(), E>`",
-    note = "the content of the response is set on it: `res.text(…)`, `res.json(&…)`"
+    label = "expected `()` or `Result<(), E>`",
+    note = "set the content of the response on it: `res.text(…)`, `res.json(&…)`"
 )]
 pub trait ViewOutcome {
     /// Converts into what the app looks at.
@@ -57,8 +57,26 @@ impl ViewOutcome for () {
     }
 }
 
-impl<E: Into<Error>> ViewOutcome for Result<(), E> {
+impl<E: ViewError> ViewOutcome for Result<(), E> {
     fn into_result(self) -> Result<()> {
-        self.map_err(Into::into)
+        self.map_err(ViewError::into_error)
+    }
+}
+
+/// The error of a view: anything that converts into an [`Error`].
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a view",
+    label = "expected a type that converts into `bocadillo::Error`",
+    note = "return `bocadillo::Result<()>`, which takes any error by `?`"
+)]
+pub trait ViewError {
+    fn into_error(self) -> Error;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Error>> ViewError for E {
+    fn into_error(self) -> Error {
+        self.into()
     }
 }

@@ -2,10 +2,16 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens as _;
-use syn::{FnArg, Pat, PatIdent};
+use syn::{Attribute, FnArg, Pat, PatIdent};
 
-use super::{Registers, options::Options, response_use};
-use crate::{errors::Errors, item_fn::ItemFn};
+use super::response_use;
+use crate::{
+    errors::Errors,
+    item_fn::{ItemFn, conditional},
+    options::Options,
+    task::Registers,
+    tokens,
+};
 
 /// Attributes that mean something on the statement that a task becomes.
 const KEPT: [&str; 7] = ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid"];
@@ -27,16 +33,24 @@ pub(super) fn check(
 }
 
 fn check_asyncness(function: &ItemFn, options: &Options, errors: &mut Errors) {
+    let awaits = tokens::has_word(function.body.stream(), "await");
     match (&function.sig.asyncness, &options.blocking) {
+        (None, None) if awaits => errors.at(
+            function.sig.fn_token,
+            "background task is not `async`; add `async` before `fn`",
+        ),
         (None, None) => errors.at(
             function.sig.fn_token,
-            "a background task needs an `async fn`; add `async` before `fn`, \
-             or for a function that blocks the option `blocking`",
+            "background task is not `async`; add `async` before `fn`, \
+             or the option `blocking` if it blocks",
         ),
-        (Some(asyncness), Some(_)) => errors.at(
+        (Some(asyncness), Some(_)) if awaits => errors.at(
             asyncness,
-            "a blocking task is a plain `fn`; remove `async`, or the option `blocking`",
+            "blocking task is `async`; remove the option `blocking`",
         ),
+        (Some(asyncness), Some(_)) => {
+            errors.at(asyncness, "blocking task is `async`; remove `async`");
+        }
         _ => {}
     }
 }
@@ -44,47 +58,51 @@ fn check_asyncness(function: &ItemFn, options: &Options, errors: &mut Errors) {
 fn check_signature(function: &ItemFn, errors: &mut Errors) {
     let sig = &function.sig;
     if !sig.generics.params.is_empty() {
-        errors.at(
-            &sig.generics,
-            "a background task has no generics of its own; it may use the view's",
-        );
+        let message = "background task has generic parameters; use those of the function around it";
+        errors.at(&sig.generics, message);
     }
     if let syn::Safety::Unsafe(unsafety) = &sig.safety {
-        errors.at(
-            unsafety,
-            "a background task cannot be `unsafe`; use an `unsafe` block within it",
-        );
+        let message = "background task is `unsafe`; use an `unsafe` block in its body";
+        errors.at(unsafety, message);
     }
     if let Some(abi) = &sig.abi {
-        errors.at(abi, "a background task cannot be `extern`; leave it out");
+        errors.at(abi, "background task is `extern`; remove this");
     }
     if let Some(constness) = &sig.constness {
-        errors.at(
-            constness,
-            "a background task cannot be `const`; leave it out",
-        );
+        errors.at(constness, "background task is `const`; remove this");
     }
 }
 
 fn check_attributes(function: &ItemFn, errors: &mut Errors) {
     for attr in &function.attrs {
-        if !KEPT.iter().any(|known| attr.path().is_ident(known)) {
-            let message = "this attribute does nothing on a background task, whose function is gone; \
-                           put it on a function that the task calls";
+        if attr.path().is_ident("background") {
+            errors.at(attr, "duplicate `#[background]`");
+        } else if !is_kept(attr) {
+            let message = "unsupported attribute on a background task; \
+                           move it to a function that the task calls";
             errors.at(attr, message);
         }
     }
 }
 
+fn is_kept(attr: &Attribute) -> bool {
+    let conditional = conditional(attr);
+    KEPT.iter().any(|known| attr.path().is_ident(known))
+        || !conditional.is_empty() && conditional.iter().all(is_kept)
+}
+
 /// Parameters and `args(…)` must be the same names.
 fn check_parameters(function: &ItemFn, options: &Options, errors: &mut Errors) {
-    if options.args_word.is_none() {
+    if !options.has_args {
         let others = function.sig.inputs.iter().filter(|it| !is_self(it, errors));
         if others.count() > 0 {
-            let message = "a background task has no parameters: it captures what it names from the view; \
-                 or give them values, `#[background(args(who = …))]`";
+            let message = "background task has parameters; use the variables around it, \
+                           or pass values by `#[background(args(who = …))]`";
             errors.at(&function.sig.inputs, message);
         }
+        return;
+    }
+    if !options.knows_args {
         return;
     }
     let mut names = Vec::new();
@@ -93,11 +111,14 @@ fn check_parameters(function: &ItemFn, options: &Options, errors: &mut Errors) {
             continue;
         }
         let Some(name) = parameter(input).map(|pat| &pat.ident) else {
-            errors.at(input, "a parameter of a background task is a plain name");
+            errors.at(
+                input,
+                "expected a plain name as the parameter of a background task",
+            );
             return;
         };
         if !options.args.iter().any(|arg| arg.name == *name) {
-            let message = format!("`{name}` has no value; add it to `args(…)`");
+            let message = format!("missing value for the parameter `{name}`; add it to `args(…)`");
             errors.at(name, message);
         }
         names.push(name);
@@ -105,13 +126,13 @@ fn check_parameters(function: &ItemFn, options: &Options, errors: &mut Errors) {
     for arg in &options.args {
         let name = &arg.name;
         if !names.contains(&name) {
-            let message = format!("the function has no parameter `{name}`; add it, or remove this");
+            let message = format!("unknown parameter `{name}`; add it to the function");
             errors.at(name, message);
         }
     }
     for name in &options.clones {
         if options.args.iter().any(|arg| arg.name == *name) {
-            let message = format!("`{name}` is in `args(…)` already; remove it here");
+            let message = format!("`{name}` is also in `args(…)`; remove it from `clone(…)`");
             errors.at(name, message);
         }
     }
@@ -121,7 +142,8 @@ fn is_self(input: &FnArg, errors: &mut Errors) -> bool {
     let FnArg::Receiver(receiver) = input else {
         return false;
     };
-    let message = "a background task has no `self`; it captures clones: `clone(…)`";
+    let message =
+        "background task has a `self` parameter; clone what it needs into variables before it";
     errors.at(receiver, message);
     true
 }
@@ -146,13 +168,16 @@ fn check_response(function: &ItemFn, options: &Options, response: &Ident, errors
         None => Some(response.clone()),
         Some(target) => syn::parse2(target).ok(),
     };
-    let is_arg = |name: &Ident| options.args.iter().any(|arg| arg.name == *name);
-    let Some(name) = name.filter(|name| !is_arg(name)) else {
+    let is_own = |name: &Ident| {
+        options.args.iter().any(|arg| arg.name == *name) || options.clones.contains(name)
+    };
+    let Some(name) = name.filter(|name| !is_own(name)) else {
         return;
     };
     if let Some(used) = response_use::find(&function.body.stream(), &name) {
         let message = format!(
-            "the response has been sent when the task runs; use `{name}` before, in the view"
+            "`{name}` is used in a background task, which runs after the response was sent; \
+             use it before the task"
         );
         errors.at(used, message);
     }
@@ -161,18 +186,15 @@ fn check_response(function: &ItemFn, options: &Options, response: &Ident, errors
 /// What means nothing for a task that a task leaves behind.
 fn check_follow_up(options: &Options, errors: &mut Errors) {
     if let Some(target) = &options.target {
-        errors.at(
-            target,
-            "a task within a task is a follow-up, which has no response; leave this out",
-        );
+        errors.at(target, "a task within a task has no response; remove this");
     }
     if let Some(add) = &options.add {
-        errors.at(add, "a follow-up takes nobody's place; leave `add` out");
+        errors.at(add, "a task within a task replaces no other; remove `add`");
     }
     if let Some(when) = &options.when {
         errors.at(
             &when.word,
-            "a follow-up has no condition; ask `background::current().delivery()`",
+            "a task within a task has no condition; check `background::current().delivery()` in it",
         );
     }
 }

@@ -1,30 +1,24 @@
 //! `#[background]`: parse (`options`), validate (`check`), expand (here).
 
 mod check;
-mod duration;
-mod options;
 mod response_use;
+mod result;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{FnArg, ReturnType, Type, spanned::Spanned as _};
 
-use self::options::{Options, WhenValue};
 use crate::{
     args::CratePath,
+    attribute::Found,
     errors::Errors,
     item_fn::ItemFn,
-    rewrite::{self, Task},
+    options::{Options, WhenValue},
+    rewrite::{self, Rewritten},
+    task::{Registers, Task},
+    tokens,
+    told::FOLLOW_UP,
 };
-
-/// Where a task is registered.
-#[derive(Clone, Copy)]
-pub(crate) enum Registers<'a> {
-    /// In a view: on its response.
-    On(&'a Ident),
-    /// In a task: with the runner.
-    FollowUp,
-}
 
 /// The attribute where it stands alone.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
@@ -38,34 +32,99 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
 
 /// The statements that it becomes.
 pub(crate) fn expand_alone(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let mut options = Options::parse(args, &mut errors);
+    let target = options
+        .target
+        .as_ref()
+        .map(|it| it.to_token_stream().to_string());
     let response = Ident::new("res", Span::call_site());
-    expand_for(args, item, Registers::On(&response), None).tokens
+    let registers = match target {
+        Some(target) if target == FOLLOW_UP => {
+            options.target = None;
+            Registers::FollowUp
+        }
+        _ => Registers::On(&response),
+    };
+    let attribute = Attribute {
+        options,
+        errors,
+        place: Span::call_site(),
+    };
+    task(attribute, item, registers, None).tokens
 }
 
-/// The attribute in a function whose response is known; `outer` is that function's crate path.
-pub(crate) fn expand_for(
-    args: TokenStream,
+/// Registers every task in a body; `crate_path` is that of the function around it.
+pub(crate) fn expand_within(
+    body: &Group,
+    registers: Registers<'_>,
+    crate_path: &CratePath,
+) -> Rewritten {
+    rewrite::rewrite(body, registers, crate_path, expand_found)
+}
+
+fn expand_found(found: &Found, registers: Registers<'_>, crate_path: &CratePath) -> Task {
+    let (function, others) = (&found.function, &found.others);
+    let mut errors = Errors::default();
+    let attribute = Attribute {
+        options: Options::parse(found.args.clone(), &mut errors),
+        errors,
+        place: found.place,
+    };
+    let Some(predicate) = &found.predicate else {
+        return task(
+            attribute,
+            &quote!(#others #function),
+            registers,
+            Some(crate_path),
+        );
+    };
+    let item = quote!(#[cfg(#predicate)] #others #function);
+    let mut task = task(attribute, &item, registers, Some(crate_path));
+    task.tokens
+        .extend(quote!(#[cfg(not(#predicate))] #others #function));
+    task
+}
+
+/// One `#[background(…)]`.
+struct Attribute {
+    options: Options,
+    errors: Errors,
+    place: Span,
+}
+
+fn task(
+    attribute: Attribute,
     item: &TokenStream,
     registers: Registers<'_>,
     outer: Option<&CratePath>,
 ) -> Task {
-    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+    let Ok(mut function) = syn::parse2::<ItemFn>(item.clone()) else {
         return Task::unclear(not_a_function(item));
     };
-    let mut errors = Errors::default();
-    let options = Options::parse(args, &mut errors);
+    let Attribute {
+        options,
+        mut errors,
+        place,
+    } = attribute;
+    let crate_path = outer.unwrap_or(&options.crate_path);
+    function.take_inner_attributes();
     check::check(&function, &options, &registers, &mut errors);
     if !errors.is_empty() {
-        return Task::unclear(unexpanded(function, &options, errors));
+        return Task::unclear(unexpanded(function, &options, errors, crate_path));
     }
-    let is_conditional = function
-        .attrs
-        .iter()
-        .any(|attr| attr.path().is_ident("cfg"));
+    result::check(&mut function, crate_path, &mut errors);
+    let errors = errors.into_compile_errors();
+    let is_cfg =
+        |attr: &syn::Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
+    let is_certain = options.target.is_none() && !function.attrs.iter().any(is_cfg);
+    let evaluates = !options.clones.is_empty() || !options.args.is_empty();
+    let registration = registration(&function, &options, registers, crate_path, place);
     Task {
-        replaces: options.add.is_none() && !is_conditional && options.target.is_none(),
-        name: (!is_conditional).then(|| function.sig.ident.clone()),
-        tokens: registration(&function, &options, registers, outer),
+        tokens: quote!(#errors #registration),
+        needs_response: options.target.is_none(),
+        replaces: is_certain && options.add.is_none() && !evaluates,
+        name: is_certain.then(|| function.sig.ident.clone()),
     }
 }
 
@@ -74,8 +133,7 @@ fn not_a_function(item: &TokenStream) -> TokenStream {
         .clone()
         .into_iter()
         .find(|tree| !matches!(tree, TokenTree::Punct(_)));
-    let message =
-        "`#[background]` makes a task of an inner `async fn`; write `async fn name() { … }`";
+    let message = "expected an `async fn`; `#[background]` makes a task of an inner function";
     let error = syn::Error::new(
         first.map_or_else(Span::call_site, |tree| tree.span()),
         message,
@@ -85,11 +143,18 @@ fn not_a_function(item: &TokenStream) -> TokenStream {
 }
 
 /// The function as it is, so that one mistake makes one error.
-fn unexpanded(mut function: ItemFn, options: &Options, errors: Errors) -> TokenStream {
+fn unexpanded(
+    mut function: ItemFn,
+    options: &Options,
+    errors: Errors,
+    crate_path: &CratePath,
+) -> TokenStream {
     let errors = errors.into_compile_errors();
+    let is_cfg = |attr: &&syn::Attribute| attr.path().is_ident("cfg");
+    let cfgs = function.attrs.iter().filter(is_cfg);
     if !function.sig.generics.params.is_empty() {
         // Its types mean nothing elsewhere.
-        return errors;
+        return quote!(#(#cfgs)* { #errors });
     }
     if options.blocking.is_none() {
         // Its `await`s would be further errors.
@@ -97,7 +162,7 @@ fn unexpanded(mut function: ItemFn, options: &Options, errors: Errors) -> TokenS
     }
     let span = function.sig.ident.span();
     let asyncness = &function.sig.asyncness;
-    let body = rewrite::without(&function.body);
+    let body = rewrite::without(&function.body, crate_path);
     let inputs = function.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
         FnArg::Receiver(_) => None,
@@ -106,9 +171,9 @@ fn unexpanded(mut function: ItemFn, options: &Options, errors: Errors) -> TokenS
     let types = inputs.map(|typed| &typed.ty);
     // As a closure that nobody calls it may still name what it would have captured.
     quote_spanned! {span=>
-        #errors
-        #[allow(unused, clippy::all)]
+        #(#cfgs)*
         {
+            #errors
             let _ = #asyncness |#(#patterns: #types),*| #body;
         }
     }
@@ -119,15 +184,19 @@ fn registration(
     function: &ItemFn,
     options: &Options,
     registers: Registers<'_>,
-    outer: Option<&CratePath>,
+    crate_path: &CratePath,
+    place: Span,
 ) -> TokenStream {
-    let ident = &function.sig.ident;
-    let span = ident.span();
-    let crate_path = outer.unwrap_or(&options.crate_path);
-    let task = task(function, options, crate_path);
+    let span = function.sig.ident.span();
+    let task = with_options(
+        future(function, options, crate_path),
+        options,
+        crate_path,
+        span,
+    );
     let call = match registers {
         Registers::On(response) => {
-            let target = target(response, options, ident);
+            let target = target(response, options, place);
             let register = match &options.add {
                 None => Ident::new("background", span),
                 Some(_) => Ident::new("add_background", span),
@@ -139,10 +208,8 @@ fn registration(
             quote_spanned!(span=> #root::__private::current().spawn(#task);)
         }
     };
-    let attrs = function
-        .attrs
-        .iter()
-        .filter(|attr| !attr.path().is_ident("doc"));
+    let is_doc = |attr: &&syn::Attribute| attr.path().is_ident("doc");
+    let attrs = function.attrs.iter().filter(|attr| !is_doc(attr));
     let values = values(function, options);
     if values.is_empty() {
         return quote_spanned!(span=> #(#attrs)* #call);
@@ -152,14 +219,13 @@ fn registration(
     quote_spanned!(span=> #(#attrs)* let () = { #values #call };)
 }
 
-fn target(response: &Ident, options: &Options, name: &Ident) -> TokenStream {
+fn target(response: &Ident, options: &Options, place: Span) -> TokenStream {
     match &options.target {
         Some(target) => target.into_token_stream(),
-        // The span says `res` of the caller, at the place of the task's name, where errors about
-        // the borrow then point.
+        // The span says `res` of the caller, at the place of the attribute, which is what uses it.
         None => {
             let mut response = response.clone();
-            response.set_span(response.span().located_at(name.span()));
+            response.set_span(response.span().located_at(place));
             response.into_token_stream()
         }
     }
@@ -187,7 +253,7 @@ fn values(function: &ItemFn, options: &Options) -> TokenStream {
         names.push(&typed.pat);
         types.push(&typed.ty);
         exprs.push(match &arg.value {
-            Some(value) => value.into_token_stream(),
+            Some(value) => value.clone(),
             None => clone(&arg.name),
         });
     }
@@ -197,35 +263,65 @@ fn values(function: &ItemFn, options: &Options) -> TokenStream {
     values
 }
 
-/// The task with its options.
-fn task(function: &ItemFn, options: &Options, crate_path: &CratePath) -> TokenStream {
+/// The task of the function's body.
+fn future(function: &ItemFn, options: &Options, crate_path: &CratePath) -> TokenStream {
     let ident = &function.sig.ident;
     let span = ident.span();
     let root = crate_path.root_at(span);
     let name = ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
     // What is registered within it is left behind by it.
-    let body = rewrite::rewrite(&function.body, Registers::FollowUp, crate_path).body;
+    let body = expand_within(&function.body, Registers::FollowUp, crate_path).body;
     // The task's place is that of its name. A call has the place of its first token, so all of
     // this one's are the name's; a path that begins with tokens of ours has the outer attribute's.
     let place = quote_spanned!(span=> ::core::panic::Location::caller());
     let private = quote_spanned!(span=> #root::__private);
-    let mut task = match (&function.sig.output, &options.blocking) {
-        (ReturnType::Default, None) => {
-            quote_spanned!(span=> #private::task::<(), _>(#name, #place, async move #body))
-        }
+    let output = &function.sig.output;
+    if options.blocking.is_some() {
+        let output = (!is_opaque(output)).then_some(output);
+        return quote_spanned!(span=> #private::blocking(#name, #place, move || #output #body));
+    }
+    let ty = match output {
+        ReturnType::Default => quote_spanned!(span=> ()),
         // `!` has no name in stable Rust.
-        (ReturnType::Type(_, ty), None) if matches!(**ty, Type::Never(_)) => {
-            quote_spanned!(span=> #private::never(#name, #place, async move #body))
+        ReturnType::Type(_, ty) if is_never(ty) => {
+            return quote_spanned!(span=> #private::never(#name, #place, async move #body));
         }
-        (ReturnType::Type(_, ty), None) => {
-            let ty = quote_spanned!(ty.span()=> #ty);
-            quote_spanned!(span=> #private::task::<#ty, _>(#name, #place, async move #body))
+        ReturnType::Type(..) if is_opaque(output) => {
+            return quote_spanned!(span=> #private::task::<_, _>(#name, #place, async move #body));
         }
-        (output, Some(_)) => {
-            quote_spanned!(span=> #private::blocking(#name, #place, move || #output #body))
-        }
+        ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #ty),
     };
+    // An `async` block has no place for its type; what it returns first is what all else becomes.
+    let root = crate_path.root_at(ty.span());
+    let returns = quote_spanned! {ty.span()=>
+        if false { return #root::__private::returns::<#ty>(); }
+    };
+    let stream = body.stream();
+    let body = tokens::with_content(&body, quote!(#returns #stream));
+    quote_spanned!(span=> #private::task::<#ty, _>(#name, #place, async move #body))
+}
+
+fn is_never(ty: &Type) -> bool {
+    match ty {
+        Type::Never(_) => true,
+        Type::Group(group) => is_never(&group.elem),
+        _ => false,
+    }
+}
+
+/// Whether it has an `impl Trait`, which no place but a signature can.
+fn is_opaque(output: &ReturnType) -> bool {
+    tokens::has_word(output.to_token_stream(), "impl")
+}
+
+fn with_options(
+    mut task: TokenStream,
+    options: &Options,
+    crate_path: &CratePath,
+    span: Span,
+) -> TokenStream {
+    let root = crate_path.root_at(span);
     if let Some(name) = &options.name {
         task.extend(quote!(.name(#name)));
     }

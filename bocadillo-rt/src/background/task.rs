@@ -211,8 +211,8 @@ impl fmt::Debug for Task {
 
 /// What can be registered: a [`Task`], or a future that does not borrow.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no background task",
-    label = "expected a future, or a `Task`",
+    message = "`{Self}` is not a background task",
+    label = "expected a future or a `Task`",
     note = "call the async function: `res.background(send(to))`, not `res.background(send)`",
     note = "the future must be `Send`, must not borrow (`'static`), and must end in `()` or `Result<(), E>`"
 )]
@@ -242,8 +242,8 @@ where
 /// What a task can end with: `()`, `!`, or a `Result<(), E>` whose error will be logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a background task",
-    label = "a background task ends in `()`, `!`, or `Result<(), E>`",
-    note = "nobody waits for its result: store it, send it on a channel, or drop it with `let _ =`"
+    label = "expected `()`, `!` or `Result<(), E>`",
+    note = "nothing receives the result of a task; store it, or send it on a channel"
 )]
 pub trait Outcome {
     /// Converts into what the runner looks at.
@@ -260,9 +260,27 @@ impl Outcome for () {
     }
 }
 
-impl<E: Into<BoxError>> Outcome for Result<(), E> {
+impl<E: TaskError> Outcome for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
-        self.map_err(Into::into)
+        self.map_err(TaskError::into_box)
+    }
+}
+
+/// The error of a task: anything that converts into a [`BoxError`].
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a background task",
+    label = "expected an error that is `Send` and `Sync`",
+    note = "a boxed error is a `Box<dyn Error + Send + Sync>`"
+)]
+pub trait TaskError {
+    fn into_box(self) -> BoxError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> TaskError for E {
+    fn into_box(self) -> BoxError {
+        self.into()
     }
 }
 

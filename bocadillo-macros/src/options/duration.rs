@@ -1,6 +1,7 @@
 //! Durations as they are written: `"30s"`.
 
-const HOW: &str = "a duration is a whole number with `ms`, `s`, `m` or `h`: \"30s\"";
+const HOW: &str =
+    "invalid duration; expected a whole number with `ms`, `s`, `m` or `h`, such as \"30s\"";
 
 /// Returns the milliseconds.
 pub(super) fn parse(text: &str) -> Result<u64, String> {
@@ -20,9 +21,9 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
     }
     let millis = number.parse::<u64>().ok();
     match millis.and_then(|number| number.checked_mul(factor)) {
-        Some(0) => Err("a duration of nothing: the task would never run".to_owned()),
+        Some(0) => Err("invalid duration; a timeout must be longer than zero".to_owned()),
         Some(millis) => Ok(millis),
-        None => Err("a duration of more milliseconds than fit into 64 bits".to_owned()),
+        None => Err("invalid duration; the number is too large".to_owned()),
     }
 }
 

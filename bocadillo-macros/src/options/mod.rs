@@ -1,6 +1,9 @@
 //! What stands in the parentheses of `#[background(…)]`: parsed one by one, so that every mistake is
 //! reported.
 
+mod duration;
+mod words;
+
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::{
@@ -10,45 +13,58 @@ use syn::{
     punctuated::Punctuated,
 };
 
-use super::duration;
-use crate::{args::CratePath, errors::Errors};
-
-const WORDS: [&str; 8] = [
-    "name", "timeout", "when", "add", "blocking", "clone", "args", "crate",
-];
+use self::words::{WORDS, nearest, unknown};
+use crate::{
+    args::CratePath,
+    errors::Errors,
+    invisible,
+    tokens::{peeled, split_at_commas},
+};
 
 #[derive(Default)]
 pub(crate) struct Options {
-    pub(super) target: Option<Expr>,
-    pub(super) name: Option<Expr>,
+    pub(crate) target: Option<Expr>,
+    pub(crate) name: Option<Expr>,
     /// A `Duration`.
-    pub(super) timeout: Option<TokenStream>,
-    pub(super) when: Option<When>,
-    pub(super) add: Option<Ident>,
-    pub(super) blocking: Option<Ident>,
-    pub(super) clones: Vec<Ident>,
+    pub(crate) timeout: Option<TokenStream>,
+    pub(crate) when: Option<When>,
+    pub(crate) add: Option<Ident>,
+    pub(crate) blocking: Option<Ident>,
+    pub(crate) clones: Vec<Ident>,
     /// Whether there is `args(…)`, though it may be empty.
-    pub(super) args_word: Option<Ident>,
-    pub(super) args: Vec<Arg>,
-    pub(super) crate_path: CratePath,
+    pub(crate) has_args: bool,
+    /// Whether it was read.
+    pub(crate) knows_args: bool,
+    pub(crate) args: Vec<Arg>,
+    pub(crate) crate_path: CratePath,
 }
 
 /// One of `args(…)`.
-pub(super) struct Arg {
-    pub(super) name: Ident,
+pub(crate) struct Arg {
+    pub(crate) name: Ident,
     /// Without one, a clone of the variable of that name.
-    pub(super) value: Option<Expr>,
+    pub(crate) value: Option<TokenStream>,
 }
 
-pub(super) struct When {
-    pub(super) word: Ident,
-    pub(super) value: WhenValue,
+pub(crate) struct When {
+    pub(crate) word: Ident,
+    pub(crate) value: WhenValue,
 }
 
-pub(super) enum WhenValue {
+pub(crate) enum WhenValue {
     /// A variant of the runtime's `When`.
     Named(&'static str, Span),
     Path(Box<Expr>),
+}
+
+/// Whether the first of the options is no option, but the response.
+pub(crate) fn is_response(first: TokenStream) -> bool {
+    let parse = |input: ParseStream<'_>| {
+        let is_response = !input.is_empty() && option_word(input).is_none();
+        input.parse::<TokenStream>()?;
+        Ok(is_response)
+    };
+    parse.parse2(first).unwrap_or(false)
 }
 
 impl Options {
@@ -56,7 +72,7 @@ impl Options {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
         let mut seen: Vec<Ident> = Vec::new();
-        for (at, one) in split(args).into_iter().enumerate() {
+        for (at, one) in split_at_commas(peeled(args)).into_iter().enumerate() {
             let parse = |input: ParseStream<'_>| options.parse_one(input, at == 0, &mut seen);
             if let Err(error) = parse.parse2(one) {
                 errors.push(error);
@@ -103,8 +119,9 @@ impl Options {
             "blocking" => self.blocking = Some(alone(word, input)?),
             "clone" => self.clones = clones(&word, input)?,
             "args" => {
+                self.has_args = true;
                 self.args = args(&word, input)?;
-                self.args_word = Some(word);
+                self.knows_args = true;
             }
             _ => return Err(unknown(&word)),
         }
@@ -128,8 +145,7 @@ impl Options {
     }
 }
 
-const NO_PLACE: &str =
-    "the response is named by a place: `#[background(res)]`, `#[background(self.res)]`";
+const NO_PLACE: &str = "expected the name of the response; write `#[background(res)]`";
 
 /// A variable, or a field of one.
 fn is_place(expr: &Expr) -> bool {
@@ -142,20 +158,6 @@ fn is_place(expr: &Expr) -> bool {
     }
 }
 
-/// At its commas: a mistake in one option is none in the next.
-fn split(args: TokenStream) -> Vec<TokenStream> {
-    let mut all = vec![TokenStream::new()];
-    for tree in args {
-        let is_comma = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == ',');
-        match all.last_mut() {
-            Some(last) if !is_comma => last.extend([tree]),
-            _ => all.push(TokenStream::new()),
-        }
-    }
-    all.retain(|one| !one.is_empty());
-    all
-}
-
 /// The word at which something is an option: one that is known, or one with a value, or one that
 /// is misspelled.
 fn option_word(input: ParseStream<'_>) -> Option<Ident> {
@@ -163,7 +165,7 @@ fn option_word(input: ParseStream<'_>) -> Option<Ident> {
     let word = fork.call(Ident::parse_any).ok()?;
     let is_path = fork.peek(Token![.]) || fork.peek(Token![::]);
     let has_value = fork.peek(Token![=]) || fork.peek(syn::token::Paren);
-    let known = WORDS.iter().any(|known| word == known);
+    let known = WORDS.iter().any(|known| word == known) || word == "durable";
     (!is_path && (known || has_value || (fork.is_empty() && nearest(&word).is_some())))
         .then_some(word)
 }
@@ -172,65 +174,22 @@ fn not_an_option(input: ParseStream<'_>) -> syn::Error {
     match input.fork().call(Ident::parse_any) {
         Ok(word) => {
             let _ = input.parse::<TokenStream>();
-            unknown(&word)
+            let message = format!(
+                "expected an option, found `{word}`; a response must come first: `#[background({word}, …)]`"
+            );
+            syn::Error::new_spanned(word, message)
         }
         Err(_) => {
             let rest: TokenStream = input.parse().unwrap_or_default();
-            syn::Error::new_spanned(rest, "expected an option of `#[background]`")
+            let words = WORDS.join("`, `");
+            syn::Error::new_spanned(rest, format!("expected one of the options `{words}`"))
         }
     }
-}
-
-fn unknown(word: &Ident) -> syn::Error {
-    let message = if word == "durable" {
-        "durable tasks are not there yet".to_owned()
-    } else if let Some(nearest) = nearest(word) {
-        format!("`{word}` is no option of `#[background]`; did you mean `{nearest}`?")
-    } else {
-        let words = WORDS.join("`, `");
-        format!("`{word}` is no option of `#[background]`; it has: the response first, `{words}`")
-    };
-    syn::Error::new_spanned(word, message)
-}
-
-/// The option that it is a misspelling of.
-fn nearest(word: &Ident) -> Option<&'static str> {
-    let word = word.to_string();
-    let allowed = |known: &str| if known.len() > 4 { 2 } else { 1 };
-    WORDS
-        .into_iter()
-        .map(|known| (distance(&word, known), known))
-        .filter(|(distance, known)| (1..=allowed(known)).contains(distance))
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many letters are to be added, left out, or exchanged, also with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<_>, Vec<_>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            if i == 0 || j == 0 {
-                rows[i][j] = i + j;
-                continue;
-            }
-            let differs = usize::from(a[i - 1] != b[j - 1]);
-            let mut least = (rows[i - 1][j] + 1)
-                .min(rows[i][j - 1] + 1)
-                .min(rows[i - 1][j - 1] + differs);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = least;
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 fn once(seen: &mut Vec<Ident>, word: &Ident) -> syn::Result<()> {
     if seen.iter().any(|other| other == word) {
-        let message = format!("`{word}` stands here twice; leave one out");
+        let message = format!("duplicate option `{word}`");
         return Err(syn::Error::new_spanned(word, message));
     }
     seen.push(word.clone());
@@ -238,22 +197,29 @@ fn once(seen: &mut Vec<Ident>, word: &Ident) -> syn::Result<()> {
 }
 
 fn value(word: &Ident, input: ParseStream<'_>, example: &str) -> syn::Result<Expr> {
-    if !input.peek(Token![=]) {
+    let missing = || {
+        let message = format!("missing value for the option `{word}`; write `{example}`");
+        syn::Error::new_spanned(word, message)
+    };
+    if input.parse::<Token![=]>().is_err() {
         let _ = input.parse::<TokenStream>();
-        let message = format!("`{word}` needs a value: `{example}`");
-        return Err(syn::Error::new_spanned(word, message));
+        return Err(missing());
     }
-    input.parse::<Token![=]>()?;
-    let value = Expr::parse(input).map_err(|_| {
-        syn::Error::new_spanned(word, format!("`{word}` needs a value: `{example}`"))
-    })?;
-    match &value {
-        Expr::Path(_) => Ok(value),
-        Expr::Lit(lit) if matches!(lit.lit, Lit::Str(_)) => Ok(value),
+    match ungrouped(Expr::parse(input).map_err(|_| missing())?) {
+        value @ Expr::Path(_) => Ok(value),
+        Expr::Lit(lit) if matches!(lit.lit, Lit::Str(_)) => Ok(Expr::Lit(lit)),
         other => {
-            let message = format!("`{word}` takes a string or a path: `{example}`");
+            let message = format!("expected a string or a path; write `{example}`");
             Err(syn::Error::new_spanned(other, message))
         }
+    }
+}
+
+/// The expression that a macro's `$value:expr` is.
+fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        other => other,
     }
 }
 
@@ -262,7 +228,7 @@ fn alone(word: Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
         return Ok(word);
     }
     let rest: TokenStream = input.parse()?;
-    let message = format!("`{word}` stands alone; leave this out");
+    let message = format!("the option `{word}` takes no value; remove this");
     Err(syn::Error::new_spanned(rest, message))
 }
 
@@ -295,7 +261,7 @@ fn when(value: Expr) -> syn::Result<WhenValue> {
         "success" => "Success",
         "delivered" => "Delivered",
         _ => {
-            let message = "`when` is \"always\", \"success\" or \"delivered\"";
+            let message = "unknown condition; expected \"always\", \"success\" or \"delivered\"";
             return Err(syn::Error::new_spanned(literal, message));
         }
     };
@@ -307,7 +273,7 @@ fn list(word: &Ident, input: ParseStream<'_>, example: &str) -> syn::Result<Toke
         Ok(TokenTree::Group(group)) if input.is_empty() => group,
         _ => {
             let _ = input.parse::<TokenStream>();
-            let message = format!("`{word}` needs a list: `{example}`");
+            let message = format!("missing list for the option `{word}`; write `{example}`");
             return Err(syn::Error::new_spanned(word, message));
         }
     };
@@ -318,9 +284,9 @@ fn clones(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let example = "clone(db, email)";
     let list = list(word, input, example)?;
     let mut names: Vec<Ident> = Vec::new();
-    for one in split(list) {
+    for one in split_at_commas(peeled(list)) {
         let name: Ident = syn::parse2(one.clone()).map_err(|_| {
-            let message = format!("`clone` takes the names of variables: `{example}`");
+            let message = format!("expected the name of a variable; write `{example}`");
             syn::Error::new_spanned(one, message)
         })?;
         once(&mut names, &name)?;
@@ -328,14 +294,16 @@ fn clones(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     if names.is_empty() {
         return Err(syn::Error::new_spanned(
             word,
-            format!("`clone` needs a list: `{example}`"),
+            format!("empty list for the option `clone`; write `{example}`"),
         ));
     }
     Ok(names)
 }
 
 fn args(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Arg>> {
-    let list = list(word, input, "args(who = expression, number)")?;
+    let list: TokenStream = invisible::trees(list(word, input, ARGS)?)
+        .into_iter()
+        .collect();
     let parse = Punctuated::<Arg, Token![,]>::parse_terminated;
     let args: Vec<Arg> = parse.parse2(list)?.into_iter().collect();
     let mut names = Vec::new();
@@ -345,15 +313,37 @@ fn args(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Arg>> {
     Ok(args)
 }
 
+const ARGS: &str = "args(who = expression, number)";
+
 impl Parse for Arg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let name = input.parse()?;
-        let value = if input.peek(Token![=]) {
-            input.parse::<Token![=]>()?;
-            Some(input.parse()?)
-        } else {
-            None
+        let wrong = |_| {
+            input.error(format!(
+                "expected a parameter and its value; write `{ARGS}`"
+            ))
         };
+        let name: Ident = input.parse().map_err(wrong)?;
+        let has_value = input.parse::<Option<Token![=]>>()?.is_some();
+        if has_value && (input.is_empty() || input.peek(Token![,])) {
+            let message = format!("missing value for the parameter `{name}`; write `{ARGS}`");
+            return Err(syn::Error::new_spanned(name, message));
+        }
+        let value = has_value.then(|| expression(input)).transpose()?;
         Ok(Self { name, value })
     }
+}
+
+/// The tokens of an expression, as they are written.
+fn expression(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    let mut cursor = input.cursor();
+    input.parse::<Expr>()?;
+    let mut tokens = TokenStream::new();
+    while cursor != input.cursor() {
+        let Some((tree, next)) = cursor.token_tree() else {
+            break;
+        };
+        tokens.extend([tree]);
+        cursor = next;
+    }
+    Ok(tokens)
 }
