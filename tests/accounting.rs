@@ -251,7 +251,7 @@ async fn tasks_of_a_response_that_a_dropped_view_holds_are_accounted_for() {
     let reports = Reports::default();
     let runner = reports.of(Runner::current());
     let begun = Arc::new(Notify::new());
-    let limits = bocadillo::Limits::new().detached(0);
+    let limits = bocadillo::Limits::new().max_detached(0);
     let app = App::new()
         .route(view)
         .state(Arc::clone(&begun))

@@ -456,8 +456,8 @@ async fn forever(req: &mut Request, res: &mut Response) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn detached_views_are_bounded() {
     let limits = Limits::new()
-        .detached_per_connection(2)
-        .detached(3)
+        .max_detached_per_connection(2)
+        .max_detached(3)
         .detached_timeout(Duration::from_millis(300));
     let (addr, mut starts) = start_probed(App::new().route(forever).limits(limits)).await;
     let (mut send, driver) = http2(addr, &h2::client::Builder::new()).await;

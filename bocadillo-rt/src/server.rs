@@ -369,13 +369,13 @@ fn builder(limits: &Limits) -> Builder<Streams> {
     let mut builder = Builder::new(Streams::new());
     builder
         .http1()
-        .max_headers(limits.headers)
+        .max_headers(limits.max_headers)
         .max_buf_size(limits.header_bytes);
     // More than a client may have; hyper takes it as the size of the decoded list.
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     builder
         .http2()
-        .max_concurrent_streams(limits.streams)
+        .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(header_bytes);
     builder
 }
