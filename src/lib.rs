@@ -85,7 +85,7 @@ pub mod __private {
 pub use bocadillo_rt::{
     App, Body, BodyStream, BoxError, BoxedFuture, BoxedService, Error, Event, FromParam, HttpError,
     Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed, Serve, ServiceFuture,
-    View, ViewOutcome, background,
+    Socket, View, ViewOutcome, background,
     background::{Runner, Task, gather},
     sent, serve, testing,
 };

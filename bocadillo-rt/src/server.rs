@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt, io,
+    fmt,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -12,10 +12,7 @@ use std::{
 
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::TokioIo,
-    server::conn::auto::{Builder, UpgradeableConnection},
-};
+use hyper_util::{rt::TokioIo, server::conn::auto::UpgradeableConnection};
 use pin_project_lite::pin_project;
 use tokio::{
     runtime::Handle,
@@ -25,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::{
+    accept::Accepting,
     app::Built,
     background::Runner,
     body::Body,
@@ -36,14 +34,13 @@ use crate::{
     listener::Listener,
     log,
     mount::Layered,
+    protocols,
     request::Source,
     respond::Respond,
-    sent::{Connection, Driven, SentBody, Streams, TrackedIo, Watch},
+    sent::{Closed, Connection, Driven, SentBody, Settings, Times, TrackedIo, Watch},
     shutdown::{Ending, Shutdown},
+    socket::Socket,
 };
-
-/// After an error that does not concern one connection alone, as a lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves any tower service, exactly as an [`App`](crate::App) is served.
 ///
@@ -204,7 +201,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     fn call(&self, request: http::Request<Incoming>) -> Respond {
         let peer = &self.0;
         let (head, body) = request.into_parts();
-        let busy = peer.connection.busy(head.version);
+        let busy = peer.connection.begin(head.version);
         let body = Source::incoming(body, &busy, head.version);
         let running = peer.shared.serve(head, body, peer, busy);
         Respond::new(running, Arc::clone(peer))
@@ -245,7 +242,7 @@ impl Server<'_> {
             );
         }
         let limits = self.limits;
-        let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
+        let watch = Watch::with(times(limits))?;
         let permits = Arc::new(Semaphore::new(limits.connections));
         let accepting = accept_all(listener, limits, &watch, &permits, service);
         // The listener is dropped with the loop, before anything is waited for.
@@ -269,7 +266,7 @@ impl Server<'_> {
 
 /// Accepts, for ever.
 async fn accept_all<L, S, B>(
-    mut listener: L,
+    listener: L,
     limits: &Limits,
     watch: &Watch,
     permits: &Arc<Semaphore>,
@@ -285,16 +282,14 @@ async fn accept_all<L, S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let builder = builder(limits);
-    if let Some(addr) = listener.local_addr() {
-        tracing::info!("listening on {addr}");
-    }
+    let builder = protocols::builder(limits);
+    let mut listener = Accepting::new(listener);
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
             return;
         };
-        let (io, addr) = accept(&mut listener).await;
-        let (io, connection) = TrackedIo::new(io);
+        let (io, addr) = listener.next().await;
+        let (io, connection) = track::<L>(io, limits);
         watch.add(&connection);
         let service = service(connection.clone(), addr);
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
@@ -341,41 +336,30 @@ fn log_end(end: Option<Result<(), BoxError>>, addr: Option<SocketAddr>) {
     }
 }
 
-async fn accept<L: Listener>(listener: &mut L) -> (L::Io, Option<SocketAddr>) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if concerns_one_connection(&error) => {
-                tracing::debug!(%error, "connection lost before it was accepted");
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+fn times(limits: &Limits) -> Times {
+    Times {
+        send: limits.send_timeout,
+        head: limits.header_timeout,
+        idle: limits.idle(),
+        left: limits.detached_timeout,
+        linger: limits.linger_timeout,
+        probe: limits
+            .probes()
+            .map_or(Duration::MAX, |(silence, _)| silence),
     }
 }
 
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    // `set_nodelay` of a connection that was reset meanwhile is invalid on some systems.
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
-    )
-}
-
-fn builder(limits: &Limits) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams::new());
-    builder
-        .http1()
-        .max_headers(limits.max_headers)
-        .max_buf_size(limits.header_bytes);
-    // More than a client may have; hyper takes it as the size of the decoded list.
-    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-    builder
-        .http2()
-        .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(header_bytes);
-    builder
+fn track<L: Listener>(io: L::Io, limits: &Limits) -> (TrackedIo<L::Io>, Connection) {
+    if let (Some(socket), Some(probes)) = (L::socket(&io), limits.probes()) {
+        if let Err(error) = socket.set_keep_alive(probes) {
+            // It is lost already, mostly.
+            tracing::debug!(%error, "no keep-alive for a connection");
+        }
+    }
+    let settings = Settings {
+        closed: |io| L::socket(io).map_or(Closed::Nothing, Socket::closed),
+        half_close: limits.half_close,
+        linger_bytes: limits.linger_bytes,
+    };
+    TrackedIo::with(io, settings)
 }

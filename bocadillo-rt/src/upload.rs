@@ -17,7 +17,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-use crate::{error::BoxError, sent::Busy};
+use crate::{
+    error::BoxError,
+    sent::{Busy, Unread},
+};
 
 /// So much is read for nobody, and for so long: more than a form or a JSON document.
 const MAX_BYTES: usize = 256 * 1024;
@@ -28,6 +31,8 @@ pub(crate) struct Upload {
     body: Option<Incoming>,
     /// Keeps the connection from being idle, where the request itself does not: it was taken from that.
     busy: Option<Busy>,
+    /// On HTTP/1, until its end was read.
+    unread: Option<Unread>,
     is_http2: bool,
 }
 
@@ -35,11 +40,13 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Upload {
     #[inline]
-    pub(crate) fn new(body: Incoming, version: Version) -> Self {
+    pub(crate) fn new(body: Incoming, busy: &Busy, version: Version) -> Self {
+        let is_http2 = version == Version::HTTP_2;
         Self {
             body: Some(body),
             busy: None,
-            is_http2: version == Version::HTTP_2,
+            unread: (!is_http2).then(|| busy.unread()),
+            is_http2,
         }
     }
 
@@ -63,14 +70,29 @@ impl Upload {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        if !self.is_http2 && body.is_end_stream() {
+            // It has come whole. hyper says so only with the next request, where the response is out.
+            return Poll::Ready(None);
+        }
+        let polled = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let has_ended = polled.is_none() || body.is_end_stream();
+        if has_ended {
+            self.end();
+        }
+        match polled {
             Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
             // hyper takes an early reset with `NO_ERROR` for the end.
-            None if self.is_http2 && !body.is_end_stream() => {
+            None if self.is_http2 && !self.is_end_stream() => {
                 self.body = None;
                 Poll::Ready(Some(Err("the stream was reset".into())))
             }
             None => Poll::Ready(None),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(unread) = self.unread.take() {
+            unread.end();
         }
     }
 }

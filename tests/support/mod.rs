@@ -4,6 +4,8 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 pub mod counts;
+#[cfg(feature = "tls")]
+pub mod doors;
 
 use std::{
     io,

@@ -62,6 +62,8 @@
 //! A successful CONNECT on HTTP/2 has no frame that ends its response: it is reported as aborted
 //! when hyper drops its body.
 
+mod activity;
+mod ahead;
 mod body;
 mod buf;
 mod carry;
@@ -69,17 +71,22 @@ mod connection;
 mod drive;
 mod hub;
 mod io;
+mod kill;
+mod linger;
+mod resets;
 mod scope;
 mod stream;
 mod ticket;
 mod watch;
 mod wire;
 
+pub(crate) use self::{
+    activity::{Busy, Unread},
+    io::{Closed, Settings},
+    ticket::{Done, OnDone},
+    watch::Times,
+};
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
     stream::Streams, ticket::Delivery, watch::Watch,
-};
-pub(crate) use self::{
-    hub::Busy,
-    ticket::{Done, OnDone},
 };
