@@ -196,3 +196,59 @@ async fn responses_that_a_shutdown_cuts_end_by_an_internal_error() {
         driver.abort();
     }
 }
+
+/// It takes CANCEL, and a connection that ends, for a regular end of a stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_sees_that_a_response_was_cut() {
+    let has_node = std::process::Command::new("node").arg("--version").output();
+    if !has_node.is_ok_and(|node| node.status.success()) {
+        eprintln!("left out: there is no `node`");
+        return;
+    }
+    let (app, mut deliveries) = app();
+    let runner = Runner::current().drain_timeout(SHORT * 2);
+    let limits = Limits::new().send_timeout(SHORT);
+    let (addr, stop, served) = serve(app.background(runner).limits(limits)).await;
+    let script = r#"
+        import http2 from "node:http2";
+        const [addr] = process.argv.slice(1);
+        const get = (path, stalls) => new Promise((resolve) => {
+            const session = http2.connect(`http://${addr}`);
+            session.on("error", () => {});
+            const stream = session.request({ ":path": path });
+            stream.on("error", (error) => resolve(`${path} error ${error.code} ${stream.rstCode}`));
+            stream.on("end", () => resolve(`${path} end`));
+            if (!stalls) stream.resume();
+            stream.end();
+        });
+        console.log(await get("/panics", false));
+        console.log(await get("/large", true));
+        console.log(await get("/waits", false));
+        process.exit();
+    "#;
+    let node = tokio::process::Command::new("node")
+        .args(["--input-type=module", "-e", script])
+        .arg(addr.to_string())
+        .output();
+    let node = tokio::spawn(node);
+    // Two have ended; the third waits.
+    for _ in 0..2 {
+        soon("a task", deliveries.recv())
+            .await
+            .expect("the app lives");
+    }
+    tokio::time::sleep(SHORT * 4).await;
+    stop.send(()).expect("it serves");
+    soon("the end of the server", served)
+        .await
+        .expect("no panic");
+    let output = soon("the end of node", node)
+        .await
+        .expect("no panic")
+        .expect("it ran");
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = ["/panics", "/large", "/waits"];
+    let expected = expected.map(|path| format!("{path} error ERR_HTTP2_STREAM_ERROR 2\n"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(seen, expected.concat(), "{errors}");
+}

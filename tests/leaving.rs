@@ -270,8 +270,8 @@ async fn body(req: &mut Request, res: &mut Response, length: usize) {
     res.bytes(vec![b'x'; length]);
 }
 
-async fn half_closed(addr: std::net::SocketAddr, request: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect(addr).await.expect("it accepts");
+async fn half_closed(door: &Door, request: &str) -> Vec<u8> {
+    let mut stream = door.dial().await;
     stream
         .write_all(request.as_bytes())
         .await
@@ -284,30 +284,31 @@ async fn half_closed(addr: std::net::SocketAddr, request: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_closed_client_gets_every_response_where_that_is_on() {
-    let (tx, mut events) = mpsc::unbounded_channel::<Event>();
-    let app = App::new()
-        .route(body)
-        .state(tx)
-        .limits(Limits::new().half_close(true));
-    let door = Door::open(app, Kind::Tcp).await;
-    for length in [0, 1, 100_000, 8 << 20] {
-        for request in [
-            format!("GET /body/{length} HTTP/1.1\r\nhost: a\r\n\r\n"),
-            format!("GET /body/{length} HTTP/1.0\r\n\r\n"),
-            format!("POST /body/{length} HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc"),
-        ] {
-            let answer = half_closed(door.addr, &request).await;
-            let head = find(&answer, b"\r\n\r\n").expect("a head") + 4;
-            assert_eq!(answer.len() - head, length, "{request}");
-            assert_eq!(
-                next(&mut events, "the task").await,
-                Event::Done(Delivery::Sent)
-            );
+    for kind in KINDS {
+        let (tx, mut events) = mpsc::unbounded_channel::<Event>();
+        let app = App::new()
+            .route(body)
+            .state(tx)
+            .limits(Limits::new().half_close(true));
+        let door = Door::open(app, kind).await;
+        for length in [0, 1, 100_000, 8 << 20] {
+            for request in [
+                format!("GET /body/{length} HTTP/1.1\r\nhost: a\r\n\r\n"),
+                format!("GET /body/{length} HTTP/1.0\r\n\r\n"),
+                format!("POST /body/{length} HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc"),
+            ] {
+                let answer = half_closed(&door, &request).await;
+                let head = find(&answer, b"\r\n\r\n").expect("a head") + 4;
+                assert_eq!(answer.len() - head, length, "{request} by {kind:?}");
+                let done = next(&mut events, "the task").await;
+                assert_eq!(done, Event::Done(Delivery::Sent), "{request} by {kind:?}");
+            }
         }
+        let get = "GET /body/5 HTTP/1.1\r\nhost: a\r\n\r\n";
+        let answer = half_closed(&door, &get.repeat(3)).await;
+        let bodies = answer.windows(5).filter(|it| it == b"xxxxx").count();
+        assert_eq!(bodies, 3, "{kind:?}");
     }
-    let get = "GET /body/5 HTTP/1.1\r\nhost: a\r\n\r\n";
-    let answer = half_closed(door.addr, &get.repeat(3)).await;
-    assert_eq!(answer.windows(5).filter(|it| it == b"xxxxx").count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -338,6 +339,90 @@ async fn client_that_resets_has_left_also_where_half_close_is_on() {
             assert_eq!(next(&mut events, "the view").await, Event::Entered);
             stream.set_zero_linger().expect("a socket");
             drop(stream);
+            assert_eq!(next(&mut events, "the news").await, Event::Told);
+            let done = next(&mut events, "the task").await;
+            assert_eq!(done, Event::Done(Delivery::Aborted { bytes: 0 }));
+        }
+    }
+}
+
+/// Through each way to a view: a mounted app, a layer, and a service that is no app to the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn view_is_told_wherever_it_is() {
+    let (tx, mut events) = mpsc::unbounded_channel::<Event>();
+    let inner = || App::new().route(wait).route(late).state(tx.clone());
+    let mounted = App::new().mount("/in", inner().into_service());
+    let layered = inner().layer(tower_layer::layer_fn(|service: bocadillo::BoxedService| {
+        service
+    }));
+    let apps = [("/in", mounted), ("", layered)];
+    for (prefix, app) in apps {
+        let door = Door::open(app, Kind::Tcp).await;
+        told_at(&door, prefix, &mut events).await;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let door = Door::at(listener.local_addr().expect("an address"));
+    tokio::spawn(bocadillo::serve(listener, inner().into_service()).into_future());
+    told_at(&door, "", &mut events).await;
+}
+
+async fn told_at(door: &Door, prefix: &str, events: &mut mpsc::UnboundedReceiver<Event>) {
+    let get = format!("GET {prefix}/wait HTTP/1.1\r\nhost: a\r\n\r\n");
+    for request in [
+        get.repeat(2).into_bytes(),
+        post(&format!("{prefix}/wait"), 99_999, 50_000),
+    ] {
+        send_and_leave(door, &request, events).await;
+        assert_eq!(next(events, "the news").await, Event::Told, "{prefix}");
+        let done = next(events, "the task").await;
+        assert_eq!(
+            done,
+            Event::Done(Delivery::Aborted { bytes: 0 }),
+            "{prefix}"
+        );
+    }
+    let request = post(&format!("{prefix}/late"), 50_000, 50_000);
+    send_and_leave(door, &request, events).await;
+    assert_eq!(next(events, "the news").await, Event::Told, "{prefix}");
+    assert_eq!(
+        next(events, "the body").await,
+        Event::Read(Ok(50_000)),
+        "{prefix}"
+    );
+    let done = next(events, "the task").await;
+    assert_eq!(
+        done,
+        Event::Done(Delivery::Aborted { bytes: 0 }),
+        "{prefix}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn view_is_told_on_http2_whatever_its_client_has_left_behind() {
+    for closes in [false, true] {
+        for upload in [None, Some(0), Some(60_000)] {
+            let (app, mut events) = app(Limits::new());
+            let door = Door::open(app, Kind::Tcp).await;
+            let (mut send, driver) = support::http2(door.addr, &h2::client::Builder::new()).await;
+            let method = if upload.is_some() { "POST" } else { "GET" };
+            let request = http::Request::builder().method(method).uri("http://a/wait");
+            let request = request.body(()).expect("a request");
+            let (response, mut stream) = send
+                .send_request(request, upload.is_none())
+                .expect("it is sent");
+            if let Some(length) = upload {
+                let data = bytes::Bytes::from(vec![b'x'; length]);
+                stream.send_data(data, false).expect("it is sent");
+            }
+            assert_eq!(next(&mut events, "the view").await, Event::Entered);
+            if closes {
+                driver.abort();
+            } else {
+                stream.send_reset(h2::Reason::CANCEL);
+                drop(response);
+            }
             assert_eq!(next(&mut events, "the news").await, Event::Told);
             let done = next(&mut events, "the task").await;
             assert_eq!(done, Event::Done(Delivery::Aborted { bytes: 0 }));

@@ -38,6 +38,12 @@ pub struct Door {
 }
 
 impl Door {
+    /// Of TCP, where somebody else serves.
+    pub fn at(addr: SocketAddr) -> Self {
+        let connector = None;
+        Self { addr, connector }
+    }
+
     pub async fn open(app: App, kind: Kind) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
