@@ -145,6 +145,35 @@ async fn client_that_sends_first_gets_its_answer() {
     }
 }
 
+/// The answer is out before the upload begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_that_sends_late_gets_its_answer() {
+    for kind in KINDS {
+        let (app, mut deliveries) = app(Limits::new());
+        let door = Door::open(app, kind).await;
+        for head in ["content-length: 8388608", "transfer-encoding: chunked"] {
+            let mut stream = door.dial().await;
+            let request = format!("POST /answer/401 HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n");
+            stream
+                .write_all(request.as_bytes())
+                .await
+                .expect("it reads");
+            let delivery = soon("the task", deliveries.recv()).await;
+            assert_eq!(delivery, Some(Delivery::Sent), "{head} by {kind:?}");
+            tokio::time::sleep(SHORT).await;
+            for _ in 0..16 {
+                let part = [b"80000\r\n", &[b'x'; 0x80000][..], b"\r\n"].concat();
+                let sent = soon("a part", stream.write_all(&part)).await;
+                sent.unwrap_or_else(|error| panic!("{head} by {kind:?}: {error}"));
+            }
+            let mut answer = Vec::new();
+            let read = soon("the answer", stream.read_to_end(&mut answer)).await;
+            read.unwrap_or_else(|error| panic!("{head} by {kind:?}: {error}"));
+            assert!(answer.starts_with(b"HTTP/1.1 401 "), "{head} by {kind:?}");
+        }
+    }
+}
+
 /// These are hyper's own answers, which no view has seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_whose_request_is_refused_gets_its_answer() {
@@ -247,6 +276,31 @@ async fn connection_without_unread_bytes_does_not_linger() {
         .await
         .expect("the place is free");
     drop(first);
+}
+
+/// An upload that nobody wanted, and that came whole, is no reason either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_does_not_linger_for_an_idle_client() {
+    let (app, mut deliveries) = app(Limits::new());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let app = app.with_graceful_shutdown(async { drop(stopped.await) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let door = Door::at(listener.local_addr().expect("an address"));
+    let served = tokio::spawn(app.serve_with(listener));
+    let mut client = door.dial().await;
+    upload(&mut client, "/answer/200", 10)
+        .await
+        .expect("an answer");
+    soon("the task", deliveries.recv()).await;
+    stop.send(()).expect("it serves");
+    // Less than a lingering connection would take.
+    let ended = timeout(Duration::from_secs(4), served).await;
+    ended
+        .expect("in time")
+        .expect("no panic")
+        .expect("in peace");
+    drop(client);
 }
 
 /// Node's `fetch` loses an answer by a reset that comes behind it.

@@ -100,11 +100,30 @@ impl Upload {
 impl Drop for Upload {
     #[inline]
     fn drop(&mut self) {
-        if self.is_http2 {
-            if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-                read_to_the_end(body, self.busy.take());
-            }
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        match self.unread.take() {
+            Some(unread) => look_for_the_end(body, unread),
+            None if self.is_http2 => read_to_the_end(body, self.busy.take()),
+            // It was read.
+            None => {}
         }
+    }
+}
+
+/// On HTTP/1 hyper closes the connection where more is to come, and that lingers then. What has come whole
+/// is no reason for that.
+#[cold]
+fn look_for_the_end(body: Incoming, unread: Unread) {
+    let mut rest = Rest {
+        body,
+        left: MAX_BYTES,
+        has_ended: false,
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    if Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended {
+        unread.end();
     }
 }
 
@@ -113,6 +132,7 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
     let mut rest = Rest {
         body,
         left: MAX_BYTES,
+        has_ended: false,
     };
     // What has come already, or was reset, needs nobody who waits for it.
     let mut cx = Context::from_waker(Waker::noop());
@@ -131,6 +151,8 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
 struct Rest {
     body: Incoming,
     left: usize,
+    /// It ended with the body.
+    has_ended: bool,
 }
 
 impl Future for Rest {
@@ -139,12 +161,18 @@ impl Future for Rest {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             let Some(Ok(frame)) = frame else {
+                self.has_ended = frame.is_none();
                 return Poll::Ready(());
             };
             let length = frame.data_ref().map_or(0, |data| data.remaining());
             match self.left.checked_sub(length) {
                 Some(left) => self.left = left,
                 None => return Poll::Ready(()),
+            }
+            // On HTTP/1 nothing says so afterwards.
+            if self.body.is_end_stream() {
+                self.has_ended = true;
+                return Poll::Ready(());
             }
         }
         Poll::Pending

@@ -131,6 +131,20 @@ impl<T> TrackedIo<T> {
     }
 }
 
+impl<T> TrackedIo<T> {
+    #[inline]
+    fn note_read(&self, bytes: usize, is_pending: bool) {
+        let activity = &self.hub.activity;
+        activity.must_look.store(false, Relaxed);
+        // Also at the end: hyper does not read again.
+        activity.is_read_paused.store(!is_pending, Relaxed);
+        if bytes > 0 {
+            Activity::add(&activity.received, bytes as u64);
+            activity.has_unread.store(true, Relaxed);
+        }
+    }
+}
+
 impl<T: AsyncRead + Unpin> TrackedIo<T> {
     /// Looks whether the client has left, where hyper does not read.
     ///
@@ -190,15 +204,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         } else {
             Pin::new(&mut this.io).poll_read(cx, buf)
         };
-        let bytes = buf.filled().len() - filled;
-        let activity = &this.hub.activity;
-        activity.must_look.store(false, Relaxed);
-        // Also at the end: hyper does not read again.
-        activity.is_read_paused.store(polled.is_ready(), Relaxed);
-        if bytes > 0 {
-            Activity::add(&activity.received, bytes as u64);
-            activity.has_unread.store(true, Relaxed);
-        } else if has_room && matches!(polled, Poll::Ready(Ok(()))) {
+        let has_ended = has_room && matches!(polled, Poll::Ready(Ok(())));
+        this.note_read(buf.filled().len() - filled, polled.is_pending());
+        if has_ended && buf.filled().len() == filled {
             this.ahead.has_ended = true;
         }
         polled
