@@ -1,5 +1,4 @@
 //! Clients that leave: how a view is told, what it can still read, and what becomes of its task.
-#![cfg(feature = "tls")]
 
 mod support;
 
@@ -125,7 +124,7 @@ const GET: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn view_is_told_whatever_its_client_has_left_behind() {
-    for kind in KINDS {
+    for &kind in KINDS {
         // With a short limit the server looks more often.
         let (app, mut events) = app(Limits::new().linger_timeout(SHORT / 3));
         let door = Door::open(app, kind).await;
@@ -160,7 +159,7 @@ async fn view_is_told_whatever_its_client_has_left_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn view_is_told_behind_a_large_upload() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, mut events) = app(Limits::new());
         let door = Door::open(app, kind).await;
         for request in [
@@ -181,7 +180,7 @@ async fn view_is_told_behind_a_large_upload() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_that_came_whole_can_be_read_when_its_client_has_left() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, mut events) = app(Limits::new());
         let door = Door::open(app, kind).await;
         let whole = [chunked("/late", 40_000), b"\r\n0\r\n\r\n".to_vec()].concat();
@@ -212,7 +211,7 @@ async fn upload_that_came_whole_can_be_read_when_its_client_has_left() {
 /// It keeps neither its place among the connections, nor its task.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn view_that_hangs_before_an_upload_is_given_up() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, mut events) = app(Limits::new().detached_timeout(SHORT));
         let door = Door::open(app, kind).await;
         send_and_leave(&door, &post("/hang", 100_000, 50_000), &mut events).await;
@@ -237,7 +236,7 @@ async fn client_that_stays_is_answered_whatever_it_sent_before() {
         Ok(())
     }
 
-    for kind in KINDS {
+    for &kind in KINDS {
         let door = Door::open(App::new().route(slow), kind).await;
         let mut stream = door.dial().await;
         let get = b"GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -284,7 +283,7 @@ async fn half_closed(door: &Door, request: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_closed_client_gets_every_response_where_that_is_on() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (tx, mut events) = mpsc::unbounded_channel::<Event>();
         let app = App::new()
             .route(body)

@@ -1,6 +1,5 @@
 //! Answers that are given before an upload was read: the client gets them, and the server does not wait
 //! for ever.
-#![cfg(feature = "tls")]
 
 mod support;
 
@@ -117,7 +116,7 @@ fn is_whole(answer: &[u8]) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_sends_first_gets_its_answer() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, mut deliveries) = app(Limits::new().body(100_000));
         let door = Door::open(app, kind).await;
         let answers = [
@@ -148,7 +147,7 @@ async fn client_that_sends_first_gets_its_answer() {
 /// The answer is out before the upload begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_sends_late_gets_its_answer() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, mut deliveries) = app(Limits::new());
         let door = Door::open(app, kind).await;
         for head in ["content-length: 8388608", "transfer-encoding: chunked"] {
@@ -177,7 +176,7 @@ async fn client_that_sends_late_gets_its_answer() {
 /// These are hyper's own answers, which no view has seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_whose_request_is_refused_gets_its_answer() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, _deliveries) = app(Limits::new());
         let door = Door::open(app, kind).await;
         let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(4 << 20));
@@ -216,7 +215,7 @@ async fn send_endlessly(stream: &mut Box<dyn Stream>, path: &str, pause: Duratio
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_upload_is_read_up_to_its_limit() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, _deliveries) = app(Limits::new().linger_bytes(1 << 20));
         let door = Door::open(app, kind).await;
         let sent = send_endlessly(&mut door.dial().await, "/answer/401", Duration::ZERO).await;
@@ -227,7 +226,7 @@ async fn endless_upload_is_read_up_to_its_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_upload_is_read_for_its_time() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let (app, _deliveries) = app(Limits::new().linger_timeout(SHORT));
         let door = Door::open(app, kind).await;
         let pause = Duration::from_millis(10);

@@ -9,10 +9,13 @@ use std::{
 use hyper::rt::{Sleep, Timer};
 use hyper_util::server::conn::auto::Builder;
 
-use crate::{limits::Limits, sent::Streams};
+use crate::{
+    limits::Limits,
+    sent::{Clock, Streams},
+};
 
 /// The settings of both protocols.
-pub(crate) fn builder(limits: &Limits) -> Builder<Streams> {
+pub(crate) fn builder(limits: &Limits, clock: Clock) -> Builder<Streams> {
     let mut builder = Builder::new(Streams::new());
     builder
         .http1()
@@ -30,7 +33,7 @@ pub(crate) fn builder(limits: &Limits) -> Builder<Streams> {
         .initial_connection_window_size(connection_window);
     if let Some((silence, answer)) = limits.probes() {
         http2
-            .timer(Clock)
+            .timer(Watched(clock))
             .keep_alive_interval(silence)
             .keep_alive_timeout(answer);
     }
@@ -40,18 +43,33 @@ pub(crate) fn builder(limits: &Limits) -> Builder<Streams> {
 /// A timer that wakes nobody: the server's watch polls a connection of HTTP/2 on which nothing comes.
 ///
 /// A timer of the runtime's would be one more for each connection, and the runtime may have none.
-#[derive(Clone, Copy, Debug)]
-struct Clock;
+#[derive(Clone, Debug)]
+struct Watched(Clock);
 
-struct Until(Instant);
+struct Until {
+    clock: Clock,
+    deadline: Instant,
+}
 
-impl Timer for Clock {
+impl Timer for Watched {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        self.sleep_until(self.now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Until(deadline))
+        let clock = self.0.clone();
+        Box::pin(Until { clock, deadline })
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<Until>() {
+            Some(until) => until.get_mut().deadline = deadline,
+            None => *sleep = self.sleep_until(deadline),
+        }
     }
 }
 
@@ -59,7 +77,7 @@ impl Future for Until {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.0 {
+        if self.clock.now() >= self.deadline {
             return Poll::Ready(());
         }
         Poll::Pending

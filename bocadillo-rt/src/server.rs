@@ -282,7 +282,7 @@ async fn accept_all<L, S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let builder = protocols::builder(limits);
+    let builder = protocols::builder(limits, watch.clock());
     let mut listener = Accepting::new(listener);
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {

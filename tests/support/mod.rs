@@ -4,7 +4,6 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 pub mod counts;
-#[cfg(feature = "tls")]
 pub mod doors;
 
 use std::{

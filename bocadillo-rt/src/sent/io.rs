@@ -223,8 +223,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
             return Poll::Ready(Err(has_left()));
         }
         self.offer([buf].into_iter());
-        let replaced = self.wire.replaced([buf].into_iter());
-        let buf = replaced.as_deref().unwrap_or(buf);
+        if self.wire.has_resets() {
+            let replaced = self.wire.replaced([buf].into_iter());
+            let result = Pin::new(&mut self.io).poll_write(cx, &replaced);
+            return self.written(result);
+        }
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         self.written(result)
     }
@@ -238,11 +241,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
             return Poll::Ready(Err(has_left()));
         }
         self.offer(bufs.iter().map(|buf| &**buf));
-        let replaced = self.wire.replaced(bufs.iter().map(|buf| &**buf));
-        let result = match &replaced {
-            None => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
-            Some(buf) => Pin::new(&mut self.io).poll_write(cx, buf),
-        };
+        if self.wire.has_resets() {
+            let replaced = self.wire.replaced(bufs.iter().map(|buf| &**buf));
+            let result = Pin::new(&mut self.io).poll_write(cx, &replaced);
+            return self.written(result);
+        }
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.written(result)
     }
 

@@ -96,7 +96,7 @@ pub(crate) use self::{
     activity::{Busy, Unread},
     io::{Closed, Settings},
     ticket::{Done, OnDone},
-    watch::Times,
+    watch::{Clock, Times},
 };
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    sync::{Arc, Condvar, Mutex, Weak, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Condvar, Mutex, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +32,35 @@ struct Shared {
     connections: Mutex<Vec<Weak<Hub>>>,
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
+    clock: Clock,
+}
+
+/// The time when the watch last looked: to ask the system for it costs more than it is worth where half a
+/// second does not matter.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    begin: Instant,
+    /// Milliseconds since then. Set by the watch.
+    elapsed: Arc<AtomicU64>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            elapsed: Arc::default(),
+        }
+    }
+
+    fn set(&self, now: Instant) {
+        let elapsed = now.duration_since(self.begin).as_millis();
+        self.elapsed
+            .store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.begin + Duration::from_millis(self.elapsed.load(Relaxed))
+    }
 }
 
 /// After how long something is done about a connection.
@@ -84,6 +116,7 @@ impl Watch {
             times,
             connections: Mutex::new(Vec::new()),
             changed: Condvar::new(),
+            clock: Clock::new(),
         });
         let watched = Arc::downgrade(&shared);
         thread::Builder::new()
@@ -95,9 +128,17 @@ impl Watch {
     /// Watches a connection until its IO is gone.
     pub fn add(&self, connection: &Connection) {
         let mut connections = lock(&self.shared.connections);
+        if connections.is_empty() {
+            // The watch has not looked for long.
+            self.shared.clock.set(Instant::now());
+        }
         connections.push(Arc::downgrade(connection.hub()));
         drop(connections);
         self.shared.changed.notify_one();
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.shared.clock.clone()
     }
 
     /// Asks all connections to end after the responses that are under way.
@@ -125,8 +166,9 @@ fn run(shared: &Weak<Shared>, times: Times) {
             shared.wait_for_change();
             continue;
         }
-        drop(shared);
         let now = Instant::now();
+        shared.clock.set(now);
+        drop(shared);
         seen = hubs
             .iter()
             .map(|hub| look(hub, &mut seen, times, now))

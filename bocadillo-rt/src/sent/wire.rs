@@ -65,21 +65,27 @@ impl Wire {
 
     pub(super) fn accept(&mut self, bytes: usize) {
         self.accepted += bytes as u64;
-        self.resets.accept(self.accepted);
+        if self.has_resets() {
+            self.resets.accept(self.accepted);
+        }
     }
 
-    /// What the IO is to be given in place of what is offered, if there is something to replace.
-    pub(super) fn replaced<'a>(&self, chunks: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-        if self.resets.is_empty() {
-            return None;
-        }
+    /// Something of what is offered is to be replaced.
+    #[inline]
+    pub(super) fn has_resets(&self) -> bool {
+        !self.resets.is_empty()
+    }
+
+    /// What the IO is to be given in place of what is offered.
+    #[cold]
+    pub(super) fn replaced<'a>(&self, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(COPIED);
         for chunk in chunks {
             let room = COPIED - bytes.len();
             bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         }
         self.resets.replace(&mut bytes, self.accepted);
-        Some(bytes)
+        bytes
     }
 
     fn feed(&mut self, mut bytes: &[u8], position: u64) -> usize {
@@ -226,8 +232,10 @@ mod tests {
                 // All that is left is offered, and a part of it accepted, as by a socket that is full.
                 let left = &sent[written.len()..];
                 offer(&mut wire, left);
-                let replaced = wire.replaced([left].into_iter());
-                let given = replaced.as_deref().unwrap_or(left);
+                let given = match wire.has_resets() {
+                    true => wire.replaced([left].into_iter()),
+                    false => left.to_vec(),
+                };
                 let accepted = size.min(given.len());
                 written.extend_from_slice(&given[..accepted]);
                 wire.accept(accepted);
@@ -241,6 +249,6 @@ mod tests {
         let mut wire = Wire::default();
         let bytes = [frame(0, 0, 8), reset(2), frame(0, 1, 8)].concat();
         offer(&mut wire, &bytes);
-        assert!(wire.replaced([&*bytes].into_iter()).is_none());
+        assert!(!wire.has_resets());
     }
 }
