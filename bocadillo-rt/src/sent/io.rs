@@ -131,20 +131,6 @@ impl<T> TrackedIo<T> {
     }
 }
 
-impl<T> TrackedIo<T> {
-    #[inline]
-    fn note_read(&self, bytes: usize, is_pending: bool) {
-        let activity = &self.hub.activity;
-        activity.must_look.store(false, Relaxed);
-        // Also at the end: hyper does not read again.
-        activity.is_read_paused.store(!is_pending, Relaxed);
-        if bytes > 0 {
-            Activity::add(&activity.received, bytes as u64);
-            activity.has_unread.store(true, Relaxed);
-        }
-    }
-}
-
 impl<T: AsyncRead + Unpin> TrackedIo<T> {
     /// Looks whether the client has left, where hyper does not read.
     ///
@@ -168,6 +154,18 @@ impl<T: AsyncRead + Unpin> TrackedIo<T> {
             return Err(has_left());
         }
         Ok(())
+    }
+
+    #[cold]
+    fn read_from_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.take(buf) > 0 || self.ahead.has_ended {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -195,19 +193,22 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.nothing_offered();
-        let this = &mut *self;
-        let (filled, has_room) = (buf.filled().len(), buf.remaining() > 0);
-        let polled = if this.ahead.is_empty() {
-            Pin::new(&mut this.io).poll_read(cx, buf)
-        } else if this.ahead.take(buf) > 0 || this.ahead.has_ended {
-            Poll::Ready(Ok(()))
+        let filled = buf.filled().len();
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
         } else {
-            Pin::new(&mut this.io).poll_read(cx, buf)
+            self.read_from_ahead(cx, buf)
         };
-        let has_ended = has_room && matches!(polled, Poll::Ready(Ok(())));
-        this.note_read(buf.filled().len() - filled, polled.is_pending());
-        if has_ended && buf.filled().len() == filled {
-            this.ahead.has_ended = true;
+        let activity = &self.hub.activity;
+        activity.must_look.store(false, Relaxed);
+        // Also at the end: hyper does not read again.
+        activity.is_read_paused.store(polled.is_ready(), Relaxed);
+        let bytes = buf.filled().len() - filled;
+        if bytes > 0 {
+            Activity::add(&activity.received, bytes as u64);
+            activity.has_unread.store(true, Relaxed);
+        } else if matches!(polled, Poll::Ready(Ok(()))) && buf.remaining() > 0 {
+            self.ahead.has_ended = true;
         }
         polled
     }
