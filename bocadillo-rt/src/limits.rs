@@ -308,7 +308,7 @@ impl Limits {
         }
     }
 
-    /// Sets for how long.
+    /// Sets for how long; and how long an HTTP/1 upload is kept that such a view does not read on.
     #[must_use]
     pub fn detached_timeout(self, detached_timeout: Duration) -> Self {
         Self {

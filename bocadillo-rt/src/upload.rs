@@ -122,8 +122,12 @@ fn look_for_the_end(body: Incoming, unread: Unread) {
         has_ended: false,
     };
     let mut cx = Context::from_waker(Waker::noop());
-    if Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended {
+    let has_come = Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended;
+    // Before the body is dropped: that has the connection polled, which asks for it.
+    if has_come {
         unread.end();
+    } else {
+        drop(unread);
     }
 }
 
