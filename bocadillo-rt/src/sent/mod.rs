@@ -79,6 +79,7 @@ mod ahead;
 mod body;
 mod buf;
 mod carry;
+mod clock;
 mod connection;
 mod drive;
 mod hub;
@@ -87,6 +88,7 @@ mod kill;
 mod linger;
 mod resets;
 mod scope;
+mod seen;
 mod stream;
 mod ticket;
 mod watch;
@@ -94,9 +96,10 @@ mod wire;
 
 pub(crate) use self::{
     activity::{Busy, Unread},
+    clock::Clock,
     io::{Closed, Settings},
     ticket::{Done, OnDone},
-    watch::{Clock, Times},
+    watch::Times,
 };
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,

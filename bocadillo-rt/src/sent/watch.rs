@@ -3,18 +3,17 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    sync::{
-        Arc, Condvar, Mutex, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Condvar, Mutex, Weak, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
     Connection,
+    clock::Clock,
     hub::Hub,
     kill::Reason,
+    seen::{Seen, Waiting, Waits},
     ticket::{MARKED, Protocol, Ticket, lock},
 };
 
@@ -33,34 +32,6 @@ struct Shared {
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
     clock: Clock,
-}
-
-/// The time when the watch last looked: to ask the system for it costs more than it is worth where half a
-/// second does not matter.
-#[derive(Clone, Debug)]
-pub(crate) struct Clock {
-    begin: Instant,
-    /// Milliseconds since then. Set by the watch.
-    elapsed: Arc<AtomicU64>,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self {
-            begin: Instant::now(),
-            elapsed: Arc::default(),
-        }
-    }
-
-    fn set(&self, now: Instant) {
-        let elapsed = now.duration_since(self.begin).as_millis();
-        self.elapsed
-            .store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        self.begin + Duration::from_millis(self.elapsed.load(Relaxed))
-    }
 }
 
 /// After how long something is done about a connection.
@@ -210,110 +181,6 @@ impl Shared {
                 .wait_timeout(connections, Duration::from_secs(1));
         }
     }
-}
-
-/// What was seen of a connection, and since when it is so.
-struct Seen {
-    now: State,
-    /// Bytes of responses last moved, or a request began or ended.
-    moved: Instant,
-    /// Bytes last came.
-    heard: Instant,
-    /// It was last not idle.
-    busy: Instant,
-    /// `received` then.
-    received_busy: u64,
-    /// The next request's head began to come.
-    head: Option<Instant>,
-    /// It began to linger.
-    lingers: Option<Instant>,
-    /// Its streams were reset.
-    cut: Option<Instant>,
-    is_told_to_finish: bool,
-    waiting: Waiting,
-    /// Keeps the address, by which it is found again, from being given to another.
-    _hub: Weak<Hub>,
-}
-
-/// A connection's counters.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct State {
-    accepted: u64,
-    received: u64,
-    requests: usize,
-    begun: u64,
-}
-
-/// The responses whose bytes wait.
-type Waiting = HashMap<*const (), Waits>;
-
-/// How far a response, and where that matters its connection, had come when that last changed.
-struct Waits {
-    progress: (u64, u64),
-    since: Instant,
-    /// As in `Seen`.
-    _ticket: Weak<Ticket>,
-}
-
-impl State {
-    fn of(hub: &Hub) -> Self {
-        let activity = &hub.activity;
-        Self {
-            accepted: activity.accepted.load(Relaxed),
-            received: activity.received.load(Relaxed),
-            requests: activity.requests.load(Relaxed),
-            begun: activity.begun.load(Relaxed),
-        }
-    }
-}
-
-impl Seen {
-    fn new(hub: &Arc<Hub>, now: Instant) -> Self {
-        let state = State::of(hub);
-        Self {
-            now: state,
-            moved: now,
-            heard: now,
-            busy: now,
-            received_busy: state.received,
-            head: None,
-            lingers: None,
-            cut: None,
-            is_told_to_finish: false,
-            waiting: Waiting::new(),
-            _hub: Arc::downgrade(hub),
-        }
-    }
-
-    fn update(&mut self, hub: &Hub, is_busy: bool, now: Instant) {
-        let (before, state) = (self.now, State::of(hub));
-        if (before.accepted, before.requests) != (state.accepted, state.requests) {
-            self.moved = now;
-        }
-        if before.received != state.received {
-            self.heard = now;
-        }
-        if is_busy || state.requests > 0 || before.begun != state.begun {
-            self.busy = now;
-            self.received_busy = state.received;
-            self.head = None;
-            self.is_told_to_finish = false;
-        } else if state.received != self.received_busy {
-            self.head.get_or_insert(now);
-        }
-        since(
-            &mut self.lingers,
-            hub.activity.is_lingering.load(Relaxed),
-            now,
-        );
-        since(&mut self.cut, hub.kill.is_cut.load(Relaxed), now);
-        self.now = state;
-    }
-}
-
-/// Notes since when something is so.
-fn since(slot: &mut Option<Instant>, is_so: bool, now: Instant) {
-    *slot = is_so.then(|| slot.unwrap_or(now));
 }
 
 fn look(
