@@ -9,6 +9,7 @@ use bocadillo::{
     App, HttpError, Limits, Request, Response, Runner, background, route, sent::Delivery,
 };
 use support::{
+    PATIENCE,
     doors::{Door, KINDS, Kind, Stream},
     find, soon,
 };
@@ -216,7 +217,9 @@ async fn send_endlessly(stream: &mut Box<dyn Stream>, path: &str, pause: Duratio
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_upload_is_read_up_to_its_limit() {
     for &kind in KINDS {
-        let (app, _deliveries) = app(Limits::new().linger_bytes(1 << 20));
+        // Its time is not what ends it.
+        let limits = Limits::new().linger_bytes(1 << 20);
+        let (app, _deliveries) = app(limits.linger_timeout(PATIENCE * 4));
         let door = Door::open(app, kind).await;
         let sent = send_endlessly(&mut door.dial().await, "/answer/401", Duration::ZERO).await;
         // What the kernels hold comes to it.
