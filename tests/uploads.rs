@@ -3,19 +3,25 @@
 mod support;
 
 use std::{
+    io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use bocadillo::{App, Limits, Request, Response, route};
+use bocadillo::{App, Limits, Listener, Request, Response, route};
 use bytes::Bytes;
 use support::{Http1, http2, soon, start};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc},
+};
 
 type Read = Result<usize, String>;
 
@@ -143,15 +149,150 @@ async fn task_sees_the_end_of_an_upload_on_http2() {
     driver.abort();
 }
 
+/// A socket whose writes wait until they may go on.
+struct Gated {
+    stream: TcpStream,
+    gate: Arc<WriteGate>,
+}
+
+#[derive(Default)]
+struct WriteGate {
+    is_open: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    has_blocked: AtomicBool,
+    read: AtomicUsize,
+}
+
+impl WriteGate {
+    fn open(&self) {
+        self.is_open.store(true, SeqCst);
+        let waker = self.waker.lock().expect("no panic").take();
+        waker.expect("a write waits").wake();
+    }
+}
+
+impl AsyncRead for Gated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.gate
+            .read
+            .fetch_add(buf.filled().len() - before, SeqCst);
+        polled
+    }
+}
+
+impl AsyncWrite for Gated {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        *self.gate.waker.lock().expect("no panic") = Some(cx.waker().clone());
+        if !self.gate.is_open.load(SeqCst) {
+            self.gate.has_blocked.store(true, SeqCst);
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Only then hyper keeps the body apart from the head, and cannot write the next head before.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
+        self.poll_write(cx, &all)
+    }
+}
+
+struct GatedListener(TcpListener, Arc<WriteGate>);
+
+impl Listener for GatedListener {
+    type Io = Gated;
+
+    async fn accept(&mut self) -> io::Result<(Gated, Option<SocketAddr>)> {
+        let (stream, addr) = Listener::accept(&mut self.0).await?;
+        let gate = Arc::clone(&self.1);
+        Ok((Gated { stream, gate }, addr))
+    }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    soon(what, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
 /// hyper calls the service for the second request while the first response waits to be written, and
-/// forgets it then.
+/// forgets what it was given then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_behind_an_unread_upload_and_a_slow_write_is_answered() {
+    #[route("/first", methods = ["post"])]
+    async fn first(req: &mut Request, res: &mut Response) {
+        // Kept, and never read.
+        let upload = req.stream();
+        res.background(async move {
+            std::future::pending::<()>().await;
+            drop(upload);
+        });
+        res.text("first");
+    }
+
+    #[route("/second")]
+    async fn second(_req: &mut Request, res: &mut Response) {
+        res.text("second");
+    }
+
+    let gate = Arc::new(WriteGate::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let app = App::new().route(first).route(second);
+    tokio::spawn(app.serve_with(GatedListener(listener, Arc::clone(&gate))));
+    let mut client = Http1::connect(addr).await;
+    let head = "POST /first HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n";
+    client.send(head).await;
+    until("a write", || gate.has_blocked.load(SeqCst)).await;
+    let rest = "0123456789GET /second HTTP/1.1\r\nhost: a\r\n\r\n";
+    client.send(rest).await;
+    let length = head.len() + rest.len();
+    until("the read", || gate.read.load(SeqCst) == length).await;
+    gate.open();
+    assert_eq!(client.reply(false).await.body, "first");
+    assert_eq!(client.reply(false).await.body, "second");
+}
+
+/// The same with a response that is longer than what hyper copies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn request_behind_an_unread_upload_and_a_slow_reader_is_answered() {
     #[route("/large", methods = ["post"])]
     async fn large(req: &mut Request, res: &mut Response) {
-        // It keeps the upload until the response is sent.
+        // Kept, and never read.
         let upload = req.stream();
-        res.background(async move { drop(upload) });
+        res.background(async move {
+            std::future::pending::<()>().await;
+            drop(upload);
+        });
         res.bytes(vec![b'x'; 8 << 20]);
     }
 
@@ -262,12 +403,7 @@ async fn uploads_that_nobody_reads_do_not_stop_another_on_http2() {
     for _ in 0..UNREAD {
         waiting.push(upload(&send, "/unread", 2 << 20).await);
     }
-    soon("the views", async {
-        while state.0.load(SeqCst) < UNREAD {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until("the views", || state.0.load(SeqCst) == UNREAD).await;
     let response = soon("the small one", upload(&send, "/count", 100).await)
         .await
         .expect("one");
