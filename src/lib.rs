@@ -34,7 +34,7 @@
 //!   body was handed to hyper. With a slow client some of it may still be in socket buffers.
 //! * It starts exactly once, also if the view fails or panics, and if the client leaves. A view
 //!   whose client leaves runs to its end ([`Limits`] bound that); a client that closes only its
-//!   sending direction counts as one that left.
+//!   sending direction counts as one that left, unless [`Limits::half_close`] says otherwise.
 //! * The latest registration wins; [`Response::add_background`] keeps the earlier ones.
 //! * A task that fails or panics is logged with its name and place. Connection, process and
 //!   siblings go on.
@@ -86,7 +86,7 @@ pub mod __private {
 pub use bocadillo_rt::{
     App, Body, BodyStream, BoxError, BoxedFuture, BoxedService, Error, Event, FromParam, HttpError,
     Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed, Serve, ServiceFuture,
-    View, ViewOutcome, background,
+    Socket, View, ViewOutcome, background,
     background::{Runner, Task, gather},
     sent, serve, testing,
 };

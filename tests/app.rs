@@ -394,7 +394,7 @@ async fn views_of_mounted_apps_are_waited_for_and_limited() {
     let addr = listener.local_addr().expect("an address");
     let app = App::new()
         .mount("/inner", inner.into_service())
-        .limits(Limits::new().detached_per_connection(2))
+        .limits(Limits::new().max_detached_per_connection(2))
         .background(runner.clone())
         .with_graceful_shutdown(async { drop(stopped.await) });
     let served = tokio::spawn(app.serve_with(listener));

@@ -1,7 +1,7 @@
 //! `Send`, `Sync` and `Clone` of public types.
 
 use bocadillo::{
-    App, Body, Error, HttpError, Limits, Request, Response, Runner, Task,
+    App, Body, Error, HttpError, Limits, Request, Response, Runner, Socket, Task,
     background::{Background, Context, Report, Stats},
     sent::{Connection, Delivery, SentBody, Streams, TrackedIo, Watch},
     testing::{Client, TestResponse},
@@ -22,6 +22,7 @@ fn sent_to_other_threads() {
     send_sync::<Error>();
     send_sync::<HttpError>();
     send_sync::<Limits>();
+    send_sync::<Socket<'_>>();
     send_sync::<Body>();
     send_sync::<Request>();
     send_sync::<Runner>();
@@ -40,6 +41,7 @@ fn sent_to_other_threads() {
 fn handles_are_cloned() {
     clone::<HttpError>();
     clone::<Limits>();
+    clone::<Socket<'_>>();
     clone::<Runner>();
     clone::<Background>();
     clone::<Context>();

@@ -97,8 +97,8 @@ fn views_whose_connection_a_shutdown_closed_are_waited_for() {
                 .background(Runner::dedicated(1).drain_timeout(2000 * MS))
                 .limits(
                     Limits::new()
-                        .detached(10_000)
-                        .detached_per_connection(10_000),
+                        .max_detached(10_000)
+                        .max_detached_per_connection(10_000),
                 );
             let server = Server::start(app).await;
             let (mut send, _driver) = http2(server.addr, &h2::client::Builder::new()).await;
@@ -513,7 +513,7 @@ async fn the_report_of_a_task_of_a_layered_app_whose_client_left_has_its_route()
             .layer(tower_layer::layer_fn(|inner| inner))
             .limits(
                 Limits::new()
-                    .detached(max_detached)
+                    .max_detached(max_detached)
                     .detached_timeout(50 * MS),
             )
             .background(runner);

@@ -129,7 +129,7 @@ async fn invalid_status_is_a_fault() {
 
 #[tokio::test]
 async fn headers_that_are_too_long_or_too_many_are_refused() {
-    let (addr, _) = start(app().limits(Limits::new().headers(10).header_bytes(8192))).await;
+    let (addr, _) = start(app().limits(Limits::new().max_headers(10).header_bytes(8192))).await;
     let mut many = Http1::connect(addr).await;
     let headers: String = (0..20).map(|n| format!("x-{n}: y\r\n")).collect();
     many.send(&format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\n"))

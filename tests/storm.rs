@@ -232,7 +232,7 @@ async fn run(seed: u64, workers: usize) {
             .add("/{number}", &["get"], view)
             .state(world.clone())
             .background(runner.clone())
-            .limits(Limits::new().detached(rng.range(0, 8)));
+            .limits(Limits::new().max_detached(rng.range(0, 8)));
         let app = if rng.one_in(2) {
             app.layer(tower_layer::layer_fn(Twice))
         } else {

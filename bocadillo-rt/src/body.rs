@@ -109,7 +109,7 @@ impl Body {
         if body.is_end_stream() {
             return Self::empty();
         }
-        let mut upload = Upload::new(body, version);
+        let mut upload = Upload::new(body, busy, version);
         upload.keep_busy(busy.clone());
         upload.into()
     }

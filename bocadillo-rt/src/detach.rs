@@ -67,8 +67,8 @@ impl Detached {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             running: Count::default(),
-            limit: limits.detached,
-            limit_per_connection: limits.detached_per_connection,
+            limit: limits.max_detached,
+            limit_per_connection: limits.max_detached_per_connection,
             timeout: limits.detached_timeout,
         }
     }

@@ -68,6 +68,8 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
         let background = Background::default();
         let extensions = request.extensions_mut();
         extensions.insert(background.clone());
+        // An app within asks it whether the client has left.
+        extensions.insert(self.connection.clone());
         if let Some(addr) = self.addr {
             extensions.insert(ClientAddr(addr));
         }
@@ -103,7 +105,7 @@ where
 
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
-        let busy = self.connection.busy(version);
+        let busy = self.connection.begin(version);
         let request = request.map(|body| Body::incoming(body, &busy, version));
         self.begin(request, busy)
     }

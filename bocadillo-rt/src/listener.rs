@@ -7,6 +7,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::socket::Socket;
+
 /// Accepts connections.
 ///
 /// # Examples
@@ -14,7 +16,7 @@ use tokio::{
 /// A listener whose connections are counted:
 ///
 /// ```
-/// use bocadillo::Listener;
+/// use bocadillo::{Listener, Socket};
 /// use std::{io, net::SocketAddr};
 /// use tokio::net::{TcpListener, TcpStream};
 ///
@@ -26,6 +28,10 @@ use tokio::{
 ///     async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
 ///         self.1 += 1;
 ///         Listener::accept(&mut self.0).await
+///     }
+///
+///     fn socket(io: &TcpStream) -> Option<Socket<'_>> {
+///         Some(io.into())
 ///     }
 /// }
 /// ```
@@ -43,12 +49,22 @@ pub trait Listener: Send + 'static {
     /// # Errors
     ///
     /// Returns the error of this attempt. The server goes on: at once if only that connection was
-    /// lost, and after a pause where it may be out of file descriptors.
+    /// lost, and after a pause where it may be out of file descriptors; that is logged once a minute.
     fn accept(&mut self)
     -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
     /// Returns the address to log, if there is one.
     fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Returns the socket beneath a connection, if there is one.
+    ///
+    /// By it the server sets the connection's [keep-alive](crate::Limits::keep_alive), and sees sooner that
+    /// a client has left behind bytes that nobody has read. Without it, which is the default, a peer that
+    /// vanished from an HTTP/1 connection is not missed.
+    fn socket(io: &Self::Io) -> Option<Socket<'_>> {
+        let _ = io;
         None
     }
 }
@@ -66,6 +82,10 @@ impl Listener for TcpListener {
     fn local_addr(&self) -> Option<SocketAddr> {
         Self::local_addr(self).ok()
     }
+
+    fn socket(io: &TcpStream) -> Option<Socket<'_>> {
+        Some(io.into())
+    }
 }
 
 #[cfg(unix)]
@@ -75,5 +95,9 @@ impl Listener for tokio::net::UnixListener {
     async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
         let (stream, _) = Self::accept(self).await?;
         Ok((stream, None))
+    }
+
+    fn socket(io: &Self::Io) -> Option<Socket<'_>> {
+        Some(io.into())
     }
 }

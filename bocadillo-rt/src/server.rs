@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt, io,
+    fmt,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -12,10 +12,7 @@ use std::{
 
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::TokioIo,
-    server::conn::auto::{Builder, UpgradeableConnection},
-};
+use hyper_util::{rt::TokioIo, server::conn::auto::UpgradeableConnection};
 use pin_project_lite::pin_project;
 use tokio::{
     runtime::Handle,
@@ -25,6 +22,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
+    accept::Accepting,
     app::Built,
     background::{Connected, Runner},
     body::Body,
@@ -36,15 +34,14 @@ use crate::{
     listener::Listener,
     log,
     mount::Layered,
+    protocols,
     request::Source,
     respond::Respond,
-    sent::{Connection, Driven, SentBody, Streams, TrackedIo, Watch},
+    sent::{Closed, Connection, Driven, SentBody, Settings, Streams, Times, TrackedIo, Watch},
     shutdown::{End, Ending, Shutdown},
     signals::Signalled,
+    socket::Socket,
 };
-
-/// After an error that does not concern one connection alone, as a lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves any tower service, exactly as an [`App`](crate::App) is served.
 ///
@@ -231,7 +228,7 @@ impl hyper::service::Service<http::Request<Incoming>> for AppService {
     fn call(&self, request: http::Request<Incoming>) -> Respond {
         let peer = &self.0;
         let (head, body) = request.into_parts();
-        let busy = peer.connection.busy(head.version);
+        let busy = peer.connection.begin(head.version);
         let body = Source::incoming(body, &busy, head.version);
         let running = peer.shared.serve(head, body, peer, busy);
         Respond::new(running, Arc::clone(peer))
@@ -272,7 +269,7 @@ impl Server<'_> {
             );
         }
         let limits = self.limits;
-        let watch = Watch::start(limits.send_timeout, limits.header_timeout)?;
+        let watch = Watch::with(times(limits))?;
         let permits = Arc::new(Semaphore::new(limits.connections));
         let accept = Accept {
             limits,
@@ -321,11 +318,8 @@ struct Accept<'a> {
 
 impl Accept<'_> {
     /// Accepts, for ever.
-    async fn all<L, S, B>(
-        self,
-        mut listener: L,
-        service: impl Fn(Connection, Option<SocketAddr>) -> S,
-    ) where
+    async fn all<L, S, B>(self, listener: L, service: impl Fn(Connection, Option<SocketAddr>) -> S)
+    where
         L: Listener,
         S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
             + Send
@@ -336,23 +330,23 @@ impl Accept<'_> {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        if let Some(addr) = listener.local_addr() {
-            tracing::info!("listening on {addr}");
-        }
+        let mut listener = Accepting::new(listener);
         loop {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 return;
             };
-            let (io, addr) = accept(&mut listener).await;
+            let (io, addr) = listener.next().await;
             let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
                 _permit: permit,
                 _connected: self.runner.connected(),
                 _watch: self.watch.clone(),
             });
-            let (io, connection) = TrackedIo::with_guard(io, Arc::clone(&seat));
+            let (mut io, connection) = track::<L>(io, self.limits);
+            io.keep(Arc::clone(&seat));
             self.watch.add(&connection);
             let service = service(connection.clone(), addr);
-            let builder = builder(self.limits, Streams::with_guard(seat));
+            let streams = Streams::with_guard(seat);
+            let builder = protocols::builder(self.limits, self.watch.clock(), streams);
             let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
             let finish = UpgradeableConnection::graceful_shutdown;
             let driven = connection.drive_until(served.into_owned(), finish);
@@ -399,41 +393,30 @@ fn log_end(end: Option<Result<(), BoxError>>, addr: Option<SocketAddr>) {
     }
 }
 
-async fn accept<L: Listener>(listener: &mut L) -> (L::Io, Option<SocketAddr>) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if concerns_one_connection(&error) => {
-                tracing::debug!(%error, "connection lost before it was accepted");
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+fn times(limits: &Limits) -> Times {
+    Times {
+        send: limits.send_timeout,
+        head: limits.header_timeout,
+        idle: limits.idle(),
+        left: limits.detached_timeout,
+        linger: limits.linger_timeout,
+        probe: limits
+            .probes()
+            .map_or(Duration::MAX, |(silence, _)| silence),
     }
 }
 
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    // `set_nodelay` of a connection that was reset meanwhile is invalid on some systems.
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
-    )
-}
-
-fn builder(limits: &Limits, streams: Streams) -> Builder<Streams> {
-    let mut builder = Builder::new(streams);
-    builder
-        .http1()
-        .max_headers(limits.headers)
-        .max_buf_size(limits.header_bytes);
-    // More than a client may have; hyper takes it as the size of the decoded list.
-    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-    builder
-        .http2()
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(header_bytes);
-    builder
+fn track<L: Listener>(io: L::Io, limits: &Limits) -> (TrackedIo<L::Io>, Connection) {
+    if let (Some(socket), Some(probes)) = (L::socket(&io), limits.probes()) {
+        if let Err(error) = socket.set_keep_alive(probes) {
+            // It is lost already, mostly.
+            tracing::debug!(%error, "no keep-alive for a connection");
+        }
+    }
+    let settings = Settings {
+        closed: |io| L::socket(io).map_or(Closed::Nothing, Socket::closed),
+        half_close: limits.half_close,
+        linger_bytes: limits.linger_bytes,
+    };
+    TrackedIo::with(io, settings)
 }

@@ -37,6 +37,7 @@ use tokio_rustls::{
 use crate::{
     error::{Error, Result},
     listener,
+    socket::Socket,
 };
 
 /// What is offered to clients, the better first.
@@ -158,6 +159,10 @@ impl<L: listener::Listener> listener::Listener for Listener<L> {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    fn socket(io: &Self::Io) -> Option<Socket<'_>> {
+        L::socket(io.get_ref().0)
     }
 }
 

@@ -17,7 +17,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-use crate::{error::BoxError, sent::Busy};
+use crate::{
+    error::BoxError,
+    sent::{Busy, Unread},
+};
 
 /// So much is read for nobody, and for so long: more than a form or a JSON document.
 const MAX_BYTES: usize = 256 * 1024;
@@ -28,6 +31,8 @@ pub(crate) struct Upload {
     body: Option<Incoming>,
     /// Keeps the connection from being idle, where the request itself does not: it was taken from that.
     busy: Option<Busy>,
+    /// On HTTP/1, until its end was read.
+    unread: Option<Unread>,
     is_http2: bool,
 }
 
@@ -35,11 +40,13 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Upload {
     #[inline]
-    pub(crate) fn new(body: Incoming, version: Version) -> Self {
+    pub(crate) fn new(body: Incoming, busy: &Busy, version: Version) -> Self {
+        let is_http2 = version == Version::HTTP_2;
         Self {
             body: Some(body),
             busy: None,
-            is_http2: version == Version::HTTP_2,
+            unread: (!is_http2).then(|| busy.unread()),
+            is_http2,
         }
     }
 
@@ -63,14 +70,29 @@ impl Upload {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        if !self.is_http2 && body.is_end_stream() {
+            // It has come whole. hyper says so only with the next request, where the response is out.
+            return Poll::Ready(None);
+        }
+        let polled = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let has_ended = polled.is_none() || body.is_end_stream();
+        if has_ended {
+            self.end();
+        }
+        match polled {
             Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
             // hyper takes an early reset with `NO_ERROR` for the end.
-            None if self.is_http2 && !body.is_end_stream() => {
+            None if self.is_http2 && !self.is_end_stream() => {
                 self.body = None;
                 Poll::Ready(Some(Err("the stream was reset".into())))
             }
             None => Poll::Ready(None),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(unread) = self.unread.take() {
+            unread.end();
         }
     }
 }
@@ -78,11 +100,34 @@ impl Upload {
 impl Drop for Upload {
     #[inline]
     fn drop(&mut self) {
-        if self.is_http2 {
-            if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-                read_to_the_end(body, self.busy.take());
-            }
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        match self.unread.take() {
+            Some(unread) => look_for_the_end(body, unread),
+            None if self.is_http2 => read_to_the_end(body, self.busy.take()),
+            // It was read.
+            None => {}
         }
+    }
+}
+
+/// On HTTP/1 hyper closes the connection where more is to come, and that lingers then. What has come whole
+/// is no reason for that.
+#[cold]
+fn look_for_the_end(body: Incoming, unread: Unread) {
+    let mut rest = Rest {
+        body,
+        left: MAX_BYTES,
+        has_ended: false,
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let has_come = Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended;
+    // Before the body is dropped: that has the connection polled, which asks for it.
+    if has_come {
+        unread.end();
+    } else {
+        drop(unread);
     }
 }
 
@@ -91,6 +136,7 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
     let mut rest = Rest {
         body,
         left: MAX_BYTES,
+        has_ended: false,
     };
     // What has come already, or was reset, needs nobody who waits for it.
     let mut cx = Context::from_waker(Waker::noop());
@@ -109,6 +155,8 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
 struct Rest {
     body: Incoming,
     left: usize,
+    /// It ended with the body.
+    has_ended: bool,
 }
 
 impl Future for Rest {
@@ -117,12 +165,18 @@ impl Future for Rest {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             let Some(Ok(frame)) = frame else {
+                self.has_ended = frame.is_none();
                 return Poll::Ready(());
             };
             let length = frame.data_ref().map_or(0, |data| data.remaining());
             match self.left.checked_sub(length) {
                 Some(left) => self.left = left,
                 None => return Poll::Ready(()),
+            }
+            // On HTTP/1 nothing says so afterwards.
+            if self.body.is_end_stream() {
+                self.has_ended = true;
+                return Poll::Ready(());
             }
         }
         Poll::Pending

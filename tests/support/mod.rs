@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 pub mod counts;
+pub mod doors;
 
 use std::{
     io,

@@ -98,7 +98,7 @@ impl App {
     ///
     /// Whatever a layer does with a response, its tasks start when what the layers have made of it was
     /// sent. A layer that answers in the app's place, as a timeout does, drops the view's future: the
-    /// view runs on without its client, within the [limits](crate::Limits::detached).
+    /// view runs on without its client, within the [limits](crate::Limits::max_detached).
     ///
     /// # Examples
     ///

@@ -34,6 +34,7 @@ use crate::{
     foreign::ClientAddr,
     host::Host,
     routing::{FromParam, Params},
+    sent::Connection,
 };
 
 #[cfg(feature = "multipart")]
@@ -100,9 +101,7 @@ impl Request {
         if self.is_lost {
             return Source::Gone(Gone::Lost);
         }
-        let version = self.version();
-        let peer = self.host.peer();
-        let busy = peer.map(|peer| peer.connection.busy(version));
+        let busy = self.host.peer().map(|peer| peer.connection.busy());
         self.body.take(busy)
     }
 
@@ -207,13 +206,28 @@ impl Request {
         })
     }
 
-    /// Returns whether the client has left while the view still runs.
+    /// Returns whether the client has left while the view still runs; it is known within a second.
     ///
-    /// A client that closes only its sending direction has left too.
+    /// A client that closes only its sending direction has left too, unless
+    /// [`Limits::half_close`](crate::Limits::half_close) says otherwise. A client whose connection broke
+    /// without a word is missed after the time of [`Limits::keep_alive`](crate::Limits::keep_alive).
+    ///
+    /// What it has sent before can still be read, if it is an upload of HTTP/1.
+    ///
+    /// On HTTP/1 it is not known as long as more than 1 MiB waits of what the client has sent and nobody
+    /// has read, an upload or further requests: its end comes behind that. Within a server that is not this
+    /// one it is known only where that drops the view's future.
     #[must_use]
     #[doc(alias = "disconnected")]
     pub fn is_disconnected(&self) -> bool {
-        detach::is_detached()
+        detach::is_detached() || self.connection().is_some_and(Connection::has_left)
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        match self.host.peer() {
+            Some(peer) => Some(&peer.connection),
+            None => self.extensions().get(),
+        }
     }
 
     /// Returns whether the app's server is to end: for a view that tells a load balancer whether the

@@ -48,7 +48,7 @@ impl Source {
         if body.is_end_stream() {
             return Self::Read(Bytes::new());
         }
-        let mut upload = Upload::new(body, version);
+        let mut upload = Upload::new(body, busy, version);
         // There it is read to its end also when nobody wants it.
         if version == Version::HTTP_2 {
             upload.keep_busy(busy.clone());

@@ -11,7 +11,8 @@ use http_body::Body;
 use super::{
     Busy, Driven, SentBody,
     carry::carry,
-    hub::{Hub, Reason},
+    hub::Hub,
+    kill::Reason,
     stream,
     ticket::{Delivery, OnDone, Protocol, Token, call},
 };
@@ -134,16 +135,23 @@ impl Connection {
     }
 
     /// Says that a request has come, which has no complete response until the guard is dropped.
-    pub(crate) fn busy(&self, version: Version) -> Busy {
-        if version == Version::HTTP_2 {
-            self.hub.activity.is_multiplexed.store(true, Relaxed);
-        }
+    pub(crate) fn begin(&self, version: Version) -> Busy {
+        Busy::begin(Arc::clone(&self.hub), version == Version::HTTP_2)
+    }
+
+    /// Keeps the connection from being idle until the guard is dropped.
+    pub(crate) fn busy(&self) -> Busy {
         Busy::new(Arc::clone(&self.hub))
     }
 
     /// Returns whether a response was reported within the poll of the connection that runs.
     pub(crate) fn has_reported(&self) -> bool {
         self.hub.has_reported.load(Relaxed)
+    }
+
+    /// Returns whether the client has left, although an upload of it can still be read.
+    pub(crate) fn has_left(&self) -> bool {
+        self.hub.activity.has_left.load(Relaxed)
     }
 
     /// Returns whether the IO is gone.

@@ -11,10 +11,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{
-    hub::{Hub, Verdict},
-    scope,
-};
+use super::{hub::Hub, kill::Verdict, scope};
 
 thread_local! {
     /// The connection whose poll runs on this thread. Only compared, never followed.
@@ -80,10 +77,13 @@ impl<F: Future> Future for Driven<F> {
             Verdict::None => {}
             Verdict::Close => scope::within(|| this.connection.set(None)),
             Verdict::Withdrawn => this.hub.kill.register(cx.waker()),
-            Verdict::Finish => {
+            verdict @ (Verdict::Finish | Verdict::Cut) => {
                 this.hub.kill.register(cx.waker());
                 if let Some(connection) = this.connection.as_mut().as_pin_mut() {
                     scope::within(|| (this.finish)(connection));
+                }
+                if verdict == Verdict::Cut {
+                    this.hub.reset_streams();
                 }
             }
         }
@@ -92,8 +92,14 @@ impl<F: Future> Future for Driven<F> {
         };
         this.hub.has_reported.store(false, Relaxed);
         // HTTP/1 has no locks, and nothing that is undecided.
-        let _scope =
-            (!this.hub.is_http1.load(Relaxed)).then(|| (Here::enter(this.hub), scope::enter()));
+        if this.hub.is_http1.load(Relaxed) {
+            let polled = connection.poll(cx).map(Some);
+            if polled.is_pending() && this.hub.activity.is_forgotten() {
+                cx.waker().wake_by_ref();
+            }
+            return polled;
+        }
+        let _scope = (Here::enter(this.hub), scope::enter());
         connection.poll(cx).map(Some)
     }
 }

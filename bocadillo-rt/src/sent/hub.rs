@@ -5,15 +5,17 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{
-            AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
-    task::Waker,
 };
 
 use super::{
-    drive, scope,
+    activity::Activity,
+    drive,
+    kill::Kill,
+    scope,
     ticket::{Delivery, MARKED, OnDone, Protocol, Ticket, UNDECIDED, lock},
 };
 
@@ -34,49 +36,6 @@ pub(super) struct Hub {
     pub(super) has_reported: AtomicBool,
     /// What was written is HTTP/1, which it stays. Set and read by the connection's own poll.
     pub(super) is_http1: AtomicBool,
-}
-
-/// What the connection is doing, for [`Watch`](super::Watch). Plain counters, each read alone.
-#[derive(Default)]
-pub(super) struct Activity {
-    /// Bytes that the IO has accepted.
-    pub(super) accepted: AtomicU64,
-    /// The IO's last write would have blocked.
-    pub(super) is_write_blocked: AtomicBool,
-    /// Requests whose response is not complete, and uploads that somebody may still read.
-    pub(super) requests: AtomicUsize,
-    /// An HTTP/2 request was seen: the connection may be idle for long.
-    pub(super) is_multiplexed: AtomicBool,
-}
-
-/// The wish that the connection's task end, and how to wake it for that.
-#[derive(Default)]
-pub(super) struct Kill {
-    /// There is such a wish, or was: most connections never have one. Set after what is wished, read
-    /// before; `SeqCst` with `waker`: each side writes its own before it reads the other's.
-    is_wished: AtomicBool,
-    /// Why. `SeqCst` as `is_wished`.
-    reason: AtomicU8,
-    /// The wish that it end after the responses that are under way. `SeqCst` as `is_wished`.
-    is_to_finish: AtomicBool,
-    /// What the IO had accepted when it was wished.
-    accepted: AtomicU64,
-    /// Set by [`Driven`](super::Driven).
-    waker: Mutex<Option<Waker>>,
-}
-
-/// Why a connection is to be closed. What [`Watch`](super::Watch) saw may have changed until the
-/// connection's task is polled, which looks again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Reason {
-    None,
-    /// No request has come for long.
-    Idle,
-    /// Nothing was written for long, although there was something to write.
-    Stalled,
-    /// Whatever happens.
-    Now,
 }
 
 #[derive(Default)]
@@ -221,6 +180,13 @@ impl Hub {
         lock(&self.list).is_closed
     }
 
+    /// Resets what of HTTP/2 is under way, and has a stream of its own to reset.
+    pub(super) fn reset_streams(&self) {
+        for ticket in self.tickets() {
+            ticket.abort_stream();
+        }
+    }
+
     /// The tickets on their way, for [`Watch`](super::Watch).
     pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
         let list = lock(&self.list);
@@ -262,89 +228,6 @@ impl List {
     }
 }
 
-impl Kill {
-    pub(super) fn request(&self, reason: Reason, accepted: u64) {
-        self.accepted.store(accepted, SeqCst);
-        self.reason.store(reason as u8, SeqCst);
-        self.is_wished.store(true, SeqCst);
-        self.wake();
-    }
-
-    pub(super) fn request_finish(&self) {
-        self.is_to_finish.store(true, SeqCst);
-        self.is_wished.store(true, SeqCst);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        let waker = lock(&self.waker).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    pub(super) fn register(&self, waker: &Waker) {
-        *lock(&self.waker) = Some(waker.clone());
-    }
-
-    pub(super) fn forget_waker(&self) {
-        lock(&self.waker).take();
-    }
-
-    /// Whether there is that wish; it is told once.
-    fn takes_finish(&self) -> bool {
-        self.is_to_finish.load(SeqCst) && self.is_to_finish.swap(false, SeqCst)
-    }
-
-    fn reason(&self) -> Reason {
-        match self.reason.load(SeqCst) {
-            0 => Reason::None,
-            1 => Reason::Idle,
-            2 => Reason::Stalled,
-            _ => Reason::Now,
-        }
-    }
-}
-
-/// What is to be done about a wish to close.
-pub(super) enum Verdict {
-    None,
-    Close,
-    /// After the responses that are under way.
-    Finish,
-    /// It is out of date.
-    Withdrawn,
-}
-
-impl Hub {
-    #[inline]
-    pub(super) fn verdict(&self) -> Verdict {
-        if self.kill.is_wished.load(SeqCst) {
-            return self.judge();
-        }
-        Verdict::None
-    }
-
-    #[cold]
-    fn judge(&self) -> Verdict {
-        let activity = &self.activity;
-        let accepted = activity.accepted.load(Relaxed);
-        let is_still = || accepted == self.kill.accepted.load(SeqCst);
-        let is_due = match self.kill.reason() {
-            Reason::None if self.kill.takes_finish() => return Verdict::Finish,
-            Reason::None => return Verdict::None,
-            Reason::Now => true,
-            Reason::Idle => activity.requests.load(Relaxed) == 0 && is_still(),
-            Reason::Stalled => activity.is_write_blocked.load(Relaxed) && is_still(),
-        };
-        if is_due {
-            return Verdict::Close;
-        }
-        self.kill.reason.store(Reason::None as u8, SeqCst);
-        Verdict::Withdrawn
-    }
-}
-
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub")
@@ -352,29 +235,6 @@ impl fmt::Debug for Hub {
             .field("marked", &self.marked)
             .field("undecided", &self.undecided)
             .finish_non_exhaustive()
-    }
-}
-
-/// A request that has no complete response yet: while one exists, its connection is not idle.
-#[derive(Debug)]
-pub(crate) struct Busy(Arc<Hub>);
-
-impl Busy {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
-        hub.activity.requests.fetch_add(1, Relaxed);
-        Self(hub)
-    }
-}
-
-impl Clone for Busy {
-    fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.activity.requests.fetch_sub(1, Relaxed);
     }
 }
 

@@ -4,13 +4,24 @@ use std::{
     fmt,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Connection, hub::Hub, stream::Guard, wire::Wire};
+use super::{
+    Connection,
+    activity::Activity,
+    ahead::{Ahead, Seen},
+    hub::Hub,
+    linger::Linger,
+    stream::Guard,
+    wire::Wire,
+};
 
 /// Wraps the IO that hyper is given, and tells the [`Connection`] when responses are out.
 ///
@@ -20,29 +31,66 @@ pub struct TrackedIo<T> {
     io: T,
     hub: Arc<Hub>,
     wire: Wire,
+    ahead: Ahead,
+    linger: Linger,
+    settings: Settings<T>,
+    /// The sending direction is closed.
+    is_shut: bool,
     /// Of whoever counts the connections.
     _guard: Option<Guard>,
+}
+
+/// How a server of ours treats clients that leave.
+pub(crate) struct Settings<T> {
+    /// Looks at the socket beneath, if there is one.
+    pub(crate) closed: fn(&T) -> Closed,
+    /// A client that closes its sending direction has not left.
+    pub(crate) half_close: bool,
+    /// So much is read when the connection closes; see `linger`.
+    pub(crate) linger_bytes: usize,
+}
+
+/// What the peer of a socket has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Nothing, as far as it is known.
+    Nothing,
+    Sending,
+    Both,
 }
 
 impl<T> TrackedIo<T> {
     /// Wraps `io`; the [`Connection`] tracks the responses that are written to it.
     pub fn new(io: T) -> (Self, Connection) {
+        let settings = Settings {
+            closed: |_| Closed::Nothing,
+            half_close: false,
+            linger_bytes: 0,
+        };
+        Self::with(io, settings)
+    }
+
+    pub(crate) fn with(io: T, settings: Settings<T>) -> (Self, Connection) {
         let hub = Arc::new(Hub::default());
         let connection = Connection::new(Arc::clone(&hub));
         let io = Self {
             io,
             hub,
             wire: Wire::default(),
+            ahead: Ahead::default(),
+            linger: Linger {
+                left: settings.linger_bytes,
+            },
+            settings,
+            is_shut: false,
             _guard: None,
         };
         (io, connection)
     }
 
-    /// As [`new`](Self::new); `guard` is dropped with the IO.
-    pub(crate) fn with_guard(io: T, guard: Guard) -> (Self, Connection) {
-        let (mut io, connection) = Self::new(io);
-        io._guard = Some(guard);
-        (io, connection)
+    /// Keeps `guard` until the IO is dropped.
+    pub(crate) fn keep(&mut self, guard: Guard) {
+        self._guard = Some(guard);
     }
 
     /// Returns the IO within.
@@ -92,6 +140,61 @@ impl<T> TrackedIo<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> TrackedIo<T> {
+    /// Looks whether the client has left, where hyper does not read.
+    ///
+    /// Where an upload of it is still to be read, nothing else happens: it may be there whole. Nothing is
+    /// written any more, and [`Watch`](super::Watch) closes the connection in the end.
+    #[cold]
+    fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let seen = self.ahead.look(Pin::new(&mut self.io), cx);
+        let closed = match seen {
+            Seen::Nothing => Closed::Nothing,
+            Seen::Lost => Closed::Both,
+            Seen::End | Seen::Full => (self.settings.closed)(&self.io),
+        };
+        let activity = &self.hub.activity;
+        let is_end = seen == Seen::End || closed == Closed::Sending;
+        if closed == Closed::Both || is_end && !self.settings.half_close {
+            activity.has_left.store(true, Relaxed);
+        }
+        // The partner of the drop of an `Unread`.
+        if activity.has_left.load(Relaxed) && activity.uploads.load(SeqCst) == 0 {
+            return Err(has_left());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn read_from_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.take(buf) > 0 || self.ahead.has_ended {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.wire.is_http1() || self.linger.left == 0 || self.ahead.has_ended {
+            return Poll::Ready(Ok(()));
+        }
+        let activity = &self.hub.activity;
+        let polled = self.linger.poll(Pin::new(&mut self.io), cx, |bytes| {
+            Activity::add(&activity.received, bytes as u64);
+            activity.has_unread.store(true, Relaxed);
+        });
+        let is_lingering = polled.is_pending() && activity.has_unread.load(Relaxed);
+        activity.is_lingering.store(is_lingering, Relaxed);
+        if is_lingering {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -99,17 +202,42 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.nothing_offered();
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let filled = buf.filled().len();
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            self.read_from_ahead(cx, buf)
+        };
+        let activity = &self.hub.activity;
+        activity.must_look.store(false, Relaxed);
+        // Also at the end: hyper does not read again.
+        activity.is_read_paused.store(polled.is_ready(), Relaxed);
+        let bytes = buf.filled().len() - filled;
+        if bytes > 0 {
+            Activity::add(&activity.received, bytes as u64);
+            activity.has_unread.store(true, Relaxed);
+        } else if matches!(polled, Poll::Ready(Ok(()))) && buf.remaining() > 0 {
+            self.ahead.has_ended = true;
+        }
+        polled
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.hub.activity.has_left.load(Relaxed) {
+            return Poll::Ready(Err(has_left()));
+        }
         self.offer([buf].into_iter());
+        if self.wire.has_resets() {
+            let replaced = self.wire.replaced([buf].into_iter());
+            let result = Pin::new(&mut self.io).poll_write(cx, &replaced);
+            return self.written(result);
+        }
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         self.written(result)
     }
@@ -119,7 +247,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.hub.activity.has_left.load(Relaxed) {
+            return Poll::Ready(Err(has_left()));
+        }
         self.offer(bufs.iter().map(|buf| &**buf));
+        if self.wire.has_resets() {
+            let replaced = self.wire.replaced(bufs.iter().map(|buf| &**buf));
+            let result = Pin::new(&mut self.io).poll_write(cx, &replaced);
+            return self.written(result);
+        }
         let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.written(result)
     }
@@ -138,12 +274,25 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
             .store(result.is_pending(), Relaxed);
         ready!(result)?;
         self.hub.flushed();
+        // Here, as hyper flushes in each of its turns, after it has read or has not.
+        if self.hub.activity.must_look.load(Relaxed) {
+            self.look(cx)?;
+        }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.is_shut = true;
+        }
+        self.poll_linger(cx)
     }
+}
+
+#[cold]
+fn has_left() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the client has left")
 }
 
 impl<T> Drop for TrackedIo<T> {

@@ -48,8 +48,20 @@
 //! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 that must not hurt
 //! the other streams, and only the stream's own task can reset it. So a body of
 //! which more than 16 KiB wait in h2 keeps its end back until none do: until then the task lives,
-//! and dropping it resets the stream ([`Streams`]). A response of less that is stuck is ended by
-//! closing the connection.
+//! and dropping it resets the stream ([`Streams`]), by INTERNAL_ERROR (`resets`). A response of less that
+//! is stuck is ended by closing the connection.
+//!
+//! # A client that leaves
+//!
+//! hyper notices the end of what an HTTP/1 client sends when it reads. It does not read while it has bytes
+//! of a further request, or a part of an upload that no view has taken. A request that is under way for
+//! long, where hyper does not read, makes [`Watch`] ask the IO to read in its place (`ahead`). If the client
+//! has left, the connection ends; where an upload is still to be read, when that was read or is given up.
+//!
+//! # A client that still sends
+//!
+//! A socket that is closed with bytes unread sends a reset, which takes from an HTTP/1 client what it has
+//! not read of its response. So the IO reads and drops before it closes (`linger`).
 //!
 //! # Costs
 //!
@@ -62,24 +74,34 @@
 //! A successful CONNECT on HTTP/2 has no frame that ends its response: it is reported as aborted
 //! when hyper drops its body.
 
+mod activity;
+mod ahead;
 mod body;
 mod buf;
 mod carry;
+mod clock;
 mod connection;
 mod drive;
 mod hub;
 mod io;
+mod kill;
+mod linger;
+mod resets;
 mod scope;
+mod seen;
 mod stream;
 mod ticket;
 mod watch;
 mod wire;
 
+pub(crate) use self::{
+    activity::{Busy, Unread},
+    clock::Clock,
+    io::{Closed, Settings},
+    ticket::{Done, OnDone},
+    watch::Times,
+};
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
     stream::Streams, ticket::Delivery, watch::Watch,
-};
-pub(crate) use self::{
-    hub::Busy,
-    ticket::{Done, OnDone},
 };

@@ -10,7 +10,10 @@ use std::{
 
 use super::{
     Connection,
-    hub::{Hub, Reason},
+    clock::Clock,
+    hub::Hub,
+    kill::Reason,
+    seen::{Seen, Waiting, Waits},
     ticket::{MARKED, Protocol, Ticket, lock},
 };
 
@@ -24,53 +27,89 @@ pub struct Watch {
 }
 
 struct Shared {
-    limits: Limits,
+    times: Times,
     connections: Mutex<Vec<Weak<Hub>>>,
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
+    clock: Clock,
 }
 
+/// After how long something is done about a connection.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// A response whose bytes wait without progress is aborted after this.
-    send: Duration,
-    /// A connection on which no request begins, and nothing is sent, is closed after this.
-    head: Duration,
+pub(crate) struct Times {
+    /// A response whose bytes wait without progress is aborted.
+    pub(crate) send: Duration,
+    /// A connection whose first request has not come is closed; and one whose next request began so long
+    /// ago and is not complete.
+    pub(crate) head: Duration,
+    /// A connection without a request is closed.
+    pub(crate) idle: Duration,
+    /// A client that has left, and whose upload nobody reads on, is not waited for any more.
+    pub(crate) left: Duration,
+    /// A client that still sends is not waited for any more.
+    pub(crate) linger: Duration,
+    /// A connection of HTTP/2 on which nothing comes is polled, so that hyper asks for its peer.
+    pub(crate) probe: Duration,
 }
+
+/// As nginx: so long a client may pause while its upload is read for nobody.
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+
+/// A connection of HTTP/2 that is idle is told so; then it has so long to end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Resets have so long to be written. Less than a server waits at its end.
+const RESETTING: Duration = Duration::from_millis(500);
 
 impl Watch {
     /// Starts the thread.
     ///
-    /// A response whose bytes wait for `send_timeout` without progress is aborted; a connection on
-    /// which no request has come for `head_timeout`, and nothing is under way, is closed; one of
-    /// HTTP/2 that has had a request, after ten times that.
+    /// A response whose bytes wait for `send_timeout` without progress is aborted; a connection whose
+    /// first request has not come within `head_timeout`, or whose next one is not complete so long after
+    /// its first byte, is closed; one without a request, after two and a half times that.
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if it has no thread to give.
     pub fn start(send_timeout: Duration, head_timeout: Duration) -> io::Result<Self> {
-        let limits = Limits {
+        Self::with(Times {
             send: send_timeout,
             head: head_timeout,
-        };
+            idle: head_timeout.saturating_mul(5) / 2,
+            left: head_timeout,
+            linger: head_timeout,
+            probe: Duration::MAX,
+        })
+    }
+
+    pub(crate) fn with(times: Times) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            limits,
+            times,
             connections: Mutex::new(Vec::new()),
             changed: Condvar::new(),
+            clock: Clock::new(),
         });
         let watched = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("bocadillo-watch".into())
-            .spawn(move || run(&watched, limits))?;
+            .spawn(move || run(&watched, times))?;
         Ok(Self { shared })
     }
 
     /// Watches a connection until its IO is gone.
     pub fn add(&self, connection: &Connection) {
         let mut connections = lock(&self.shared.connections);
+        if connections.is_empty() {
+            // The watch has not looked for long.
+            self.shared.clock.set(Instant::now());
+        }
         connections.push(Arc::downgrade(connection.hub()));
         drop(connections);
         self.shared.changed.notify_one();
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.shared.clock.clone()
     }
 
     /// Asks all connections to end after the responses that are under way.
@@ -94,17 +133,16 @@ impl Watch {
         }
     }
 
-    /// Closes all connections.
+    /// Closes all connections, those of HTTP/2 after a moment in which their streams are reset.
     pub(crate) fn close_all(&self) {
         for hub in self.shared.live_connections() {
-            hub.kill.request(Reason::Now, 0);
+            hub.kill.request(Reason::Cut, 0);
         }
     }
 }
 
-fn run(shared: &Weak<Shared>, limits: Limits) {
-    let pause =
-        (limits.send.min(limits.head) / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
+fn run(shared: &Weak<Shared>, times: Times) {
+    let pause = times.pause();
     let mut seen = HashMap::new();
     // The strong reference is not kept over the pause: with the last handle, the thread ends.
     while let Some(shared) = shared.upgrade() {
@@ -113,14 +151,31 @@ fn run(shared: &Weak<Shared>, limits: Limits) {
             shared.wait_for_change();
             continue;
         }
-        drop(shared);
         let now = Instant::now();
+        shared.clock.set(now);
+        drop(shared);
         seen = hubs
             .iter()
-            .map(|hub| look(hub, &mut seen, limits, now))
+            .map(|hub| look(hub, &mut seen, times, now))
             .collect();
         drop(hubs);
         thread::sleep(pause);
+    }
+}
+
+impl Times {
+    /// Short enough for each of them, and for a view to be told within a second that its client has left.
+    fn pause(&self) -> Duration {
+        let times = [
+            self.send,
+            self.head,
+            self.idle,
+            self.left,
+            self.linger,
+            self.probe,
+        ];
+        let shortest = times.into_iter().min().unwrap_or_default();
+        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
 }
 
@@ -142,69 +197,85 @@ impl Shared {
     }
 }
 
-/// What was seen of a connection when something last moved.
-struct Seen {
-    accepted: u64,
-    requests: usize,
-    since: Instant,
-    waiting: Waiting,
-    /// Keeps the address, by which it is found again, from being given to another.
-    _hub: Weak<Hub>,
-}
-
-/// The responses whose bytes wait.
-type Waiting = HashMap<*const (), Waits>;
-
-/// How far a response, and where that matters its connection, had come when that last changed.
-struct Waits {
-    progress: (u64, u64),
-    since: Instant,
-    /// As in `Seen`.
-    _ticket: Weak<Ticket>,
-}
-
 fn look(
     hub: &Arc<Hub>,
-    seen: &mut HashMap<*const Hub, Seen>,
-    limits: Limits,
+    all: &mut HashMap<*const Hub, Seen>,
+    times: Times,
     now: Instant,
 ) -> (*const Hub, Seen) {
     let key = Arc::as_ptr(hub);
-    let before = seen.remove(&key);
-    let activity = &hub.activity;
-    let is_blocked = activity.is_write_blocked.load(Relaxed);
-    let accepted = activity.accepted.load(Relaxed);
-    let requests = activity.requests.load(Relaxed);
-    let since = match &before {
-        Some(seen) if (seen.accepted, seen.requests) == (accepted, requests) => seen.since,
-        _ => now,
-    };
-    let still = now.duration_since(since);
+    let mut seen = all.remove(&key).unwrap_or_else(|| Seen::new(hub, now));
+    let is_blocked = hub.activity.is_write_blocked.load(Relaxed);
     let tickets = hub.tickets();
-    if is_blocked && still >= limits.send {
-        hub.kill.request(Reason::Stalled, accepted);
-    } else if !is_blocked && requests == 0 && tickets.is_empty() && still >= limits.idle(hub) {
-        hub.kill.request(Reason::Idle, accepted);
+    seen.update(hub, is_blocked || !tickets.is_empty(), now);
+    if is_blocked && now.duration_since(seen.moved) >= times.send {
+        hub.kill.request(Reason::Stalled, seen.now.accepted);
+    } else {
+        end_what_is_idle(hub, &mut seen, times, now);
     }
-    let before = before.map(|seen| seen.waiting).unwrap_or_default();
-    let waiting = look_at_responses(hub, tickets, &before, limits, now);
-    (
-        key,
-        Seen {
-            accepted,
-            requests,
-            since,
-            waiting,
-            _hub: Arc::downgrade(hub),
-        },
-    )
+    end_what_is_over(hub, &seen, times, now);
+    poll_what_is_quiet(hub, &seen, times, now);
+    seen.waiting = look_at_responses(hub, tickets, &seen.waiting, times, now);
+    (key, seen)
+}
+
+/// Ends a connection on which no request comes, or none is completed.
+fn end_what_is_idle(hub: &Hub, seen: &mut Seen, times: Times, now: Instant) {
+    let is_multiplexed = hub.activity.is_multiplexed.load(Relaxed);
+    let idle = now.duration_since(seen.busy);
+    let head = match seen.head {
+        _ if seen.now.begun == 0 => idle,
+        // On HTTP/2 there are frames that are of no request, as PING.
+        Some(head) if !is_multiplexed => now.duration_since(head),
+        _ => Duration::ZERO,
+    };
+    if idle.is_zero() || head < times.head && idle < times.idle {
+        return;
+    }
+    if is_multiplexed && idle < times.idle.saturating_add(GOODBYE) {
+        // So that no request is lost that is on its way.
+        if !seen.is_told_to_finish {
+            hub.kill.request_finish();
+        }
+        seen.is_told_to_finish = true;
+        return;
+    }
+    hub.kill.request(Reason::Idle, seen.now.begun);
+}
+
+/// Ends a connection whose client has left or does not stop to send, or whose streams were reset.
+fn end_what_is_over(hub: &Hub, seen: &Seen, times: Times, now: Instant) {
+    let quiet = now.duration_since(seen.heard);
+    let has_left = hub.activity.has_left.load(Relaxed) && quiet >= times.left;
+    let lingers = seen.lingers.is_some_and(|lingers| {
+        quiet >= LINGER_PAUSE || now.duration_since(lingers) >= times.linger
+    });
+    let is_cut = seen
+        .cut
+        .is_some_and(|cut| now.duration_since(cut) >= RESETTING);
+    if has_left || lingers || is_cut {
+        hub.kill.request(Reason::Now, 0);
+    }
+}
+
+/// Polls a connection that would not notice by itself that its peer is gone.
+fn poll_what_is_quiet(hub: &Hub, seen: &Seen, times: Times, now: Instant) {
+    let activity = &hub.activity;
+    if activity.is_multiplexed.load(Relaxed) {
+        if now.duration_since(seen.heard) >= times.probe {
+            hub.kill.poke();
+        }
+    } else if seen.now.requests > 0 && activity.is_read_paused.load(Relaxed) {
+        activity.must_look.store(true, Relaxed);
+        hub.kill.poke();
+    }
 }
 
 fn look_at_responses(
     hub: &Hub,
     tickets: Vec<Arc<Ticket>>,
     before: &Waiting,
-    limits: Limits,
+    times: Times,
     now: Instant,
 ) -> Waiting {
     let mut waiting = HashMap::new();
@@ -223,8 +294,8 @@ fn look_at_responses(
             Some(before) if before.progress == progress => before.since,
             _ => now,
         };
-        if now.duration_since(since) >= limits.send && !ticket.abort_stream() {
-            hub.kill.request(Reason::Now, 0);
+        if now.duration_since(since) >= times.send && !ticket.abort_stream() {
+            hub.kill.request(Reason::Cut, 0);
         }
         let ticket = Arc::downgrade(&ticket);
         waiting.insert(
@@ -244,22 +315,10 @@ fn is_waiting(ticket: &Ticket) -> bool {
     ticket.in_flight() > 0 || ticket.state.load(Relaxed) == MARKED
 }
 
-impl Limits {
-    /// A connection of HTTP/2 is made to last: browsers keep one for minutes.
-    fn idle(&self, hub: &Hub) -> Duration {
-        let is_multiplexed = hub.activity.is_multiplexed.load(Relaxed);
-        if is_multiplexed {
-            self.head * 10
-        } else {
-            self.head
-        }
-    }
-}
-
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
-            .field("limits", &self.shared.limits)
+            .field("times", &self.shared.times)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,10 @@
 //! Reads the outgoing bytes of HTTP/2 as far as to see which frames end a stream.
 
+use super::resets::Resets;
+
+/// So much is copied at a time where a code is to be replaced: as much as h2 buffers.
+const COPIED: usize = 16 * 1024;
+
 /// DATA and HEADERS: the frames that can carry END_STREAM.
 const ENDING_TYPES: [u8; 2] = [0x0, 0x1];
 const END_STREAM: u8 = 0x1;
@@ -19,6 +24,7 @@ pub(super) struct Wire {
     payload: usize,
     head: [u8; HEAD_LEN],
     head_len: usize,
+    resets: Resets,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,7 +53,8 @@ impl Wire {
             position += chunk.len() as u64;
             self.offered = self.offered.max(position);
             // Not more than the chunk's length.
-            ends += self.feed(&chunk[known as usize..]);
+            let new = &chunk[known as usize..];
+            ends += self.feed(new, position - new.len() as u64);
         }
         ends
     }
@@ -58,9 +65,31 @@ impl Wire {
 
     pub(super) fn accept(&mut self, bytes: usize) {
         self.accepted += bytes as u64;
+        if self.has_resets() {
+            self.resets.accept(self.accepted);
+        }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) -> usize {
+    /// Something of what is offered is to be replaced.
+    #[inline]
+    pub(super) fn has_resets(&self) -> bool {
+        !self.resets.is_empty()
+    }
+
+    /// What the IO is to be given in place of what is offered.
+    #[cold]
+    pub(super) fn replaced<'a>(&self, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(COPIED);
+        for chunk in chunks {
+            let room = COPIED - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+        self.resets.replace(&mut bytes, self.accepted);
+        bytes
+    }
+
+    fn feed(&mut self, mut bytes: &[u8], position: u64) -> usize {
+        let end = position + bytes.len() as u64;
         let mut ends = 0;
         while let Some(&first) = bytes.first() {
             if self.protocol == Spoken::Unknown {
@@ -73,7 +102,7 @@ impl Wire {
             if self.protocol == Spoken::Http1 {
                 return 0;
             }
-            bytes = self.skip_payload(bytes);
+            bytes = self.skip_payload(bytes, end - bytes.len() as u64);
             bytes = self.read_head(bytes);
             if self.head_len == HEAD_LEN {
                 ends += usize::from(self.enter_frame());
@@ -82,8 +111,9 @@ impl Wire {
         ends
     }
 
-    fn skip_payload<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn skip_payload<'a>(&mut self, bytes: &'a [u8], position: u64) -> &'a [u8] {
         let skipped = self.payload.min(bytes.len());
+        self.resets.feed(&bytes[..skipped], position);
         self.payload -= skipped;
         &bytes[skipped..]
     }
@@ -100,6 +130,7 @@ impl Wire {
         let [a, b, c, kind, flags, ..] = self.head;
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
         self.head_len = 0;
+        self.resets.enter_frame(kind);
         ENDING_TYPES.contains(&kind) && flags & END_STREAM != 0
     }
 }
@@ -168,5 +199,56 @@ mod tests {
         assert_eq!(offer(&mut wire, b"HTTP/1.1 200 OK\r\n\r\n"), 0);
         wire.accept(19);
         assert_eq!(offer(&mut wire, &frame(0, 1, 0)), 0);
+    }
+
+    /// RST_STREAM of stream 1.
+    fn reset(code: u8) -> Vec<u8> {
+        vec![0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, code]
+    }
+
+    #[test]
+    fn cancel_becomes_an_internal_error_however_it_is_offered() {
+        let sent = [
+            frame(0, 0, 30),
+            reset(8),
+            reset(8),
+            frame(0, 1, 3),
+            reset(1),
+            reset(8),
+        ]
+        .concat();
+        let expected = [
+            frame(0, 0, 30),
+            reset(2),
+            reset(2),
+            frame(0, 1, 3),
+            reset(1),
+            reset(2),
+        ]
+        .concat();
+        for size in 1..sent.len() {
+            let (mut wire, mut written) = (Wire::default(), Vec::new());
+            while written.len() < sent.len() {
+                // All that is left is offered, and a part of it accepted, as by a socket that is full.
+                let left = &sent[written.len()..];
+                offer(&mut wire, left);
+                let given = match wire.has_resets() {
+                    true => wire.replaced([left].into_iter()),
+                    false => left.to_vec(),
+                };
+                let accepted = size.min(given.len());
+                written.extend_from_slice(&given[..accepted]);
+                wire.accept(accepted);
+            }
+            assert_eq!(written, expected, "{size} at a time");
+        }
+    }
+
+    #[test]
+    fn what_has_nothing_to_replace_is_not_copied() {
+        let mut wire = Wire::default();
+        let bytes = [frame(0, 0, 8), reset(2), frame(0, 1, 8)].concat();
+        offer(&mut wire, &bytes);
+        assert!(!wire.has_resets());
     }
 }

@@ -235,7 +235,7 @@ fn timeouts_need_no_timers_of_the_runtime() {
     let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
     start(&runner, &pool, async move {
         let _ended = ended;
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     });
     runtime.block_on(has_ended).expect_err("it is dropped");
     until_in_real_time(|| runner.stats().timed_out == 1);

@@ -1,0 +1,129 @@
+//! Accepts connections, whatever errors there are.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::listener::Listener;
+
+/// After an error that does not concern one connection alone, as a lack of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Errors of that kind come by the hundred: the first is logged, and then so often how many there were.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// A listener, and the errors that it had.
+pub(crate) struct Accepting<L> {
+    listener: L,
+    failures: Failures,
+}
+
+impl<L: Listener> Accepting<L> {
+    pub(crate) fn new(listener: L) -> Self {
+        if let Some(addr) = listener.local_addr() {
+            tracing::info!("listening on {addr}");
+        }
+        Self {
+            listener,
+            failures: Failures::default(),
+        }
+    }
+
+    /// Waits for the next connection, and tries again after each error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, as [`Listener::accept`] is.
+    pub(crate) async fn next(&mut self) -> (L::Io, Option<SocketAddr>) {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if concerns_one_connection(&error) => {
+                    tracing::debug!(%error, "connection lost before it was accepted");
+                    // The next may be lost as well, and was accepted without waiting for it.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    if let Some(failures) = self.failures.count(Instant::now()) {
+                        tracing::error!(%error, failures, "cannot accept connections; trying again");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
+    // `set_nodelay` of a connection that was reset meanwhile is invalid on some systems.
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
+    )
+}
+
+/// Failures that are counted, and not all of them logged.
+#[derive(Debug, Default)]
+struct Failures {
+    since_logged: u64,
+    logged: Option<Instant>,
+}
+
+impl Failures {
+    /// Counts one more; returns how many there were since the last line, if it is time for another.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.since_logged += 1;
+        let is_soon = |logged: Instant| now.duration_since(logged) < LOG_EVERY;
+        if self.logged.is_some_and(is_soon) {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.since_logged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn the_first_failure_is_logged_and_then_one_a_minute_with_the_count() {
+        let mut failures = Failures::default();
+        let begin = Instant::now();
+        let logged: Vec<_> = (0..1201)
+            .filter_map(|tenth| failures.count(begin + tenth * PAUSE))
+            .collect();
+        assert_eq!(logged, [1, 600, 600]);
+    }
+
+    /// A listener whose connections are all reset before they are accepted.
+    struct Reset(u64);
+
+    impl Listener for Reset {
+        type Io = TcpStream;
+
+        async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+            self.0 += 1;
+            assert!(
+                self.0 < 1000,
+                "accepts in vain, and lets nobody else have a turn"
+            );
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_of_one_connection_lets_others_have_their_turn() {
+        let mut accepting = Accepting::new(Reset(0));
+        let mut next = std::pin::pin!(accepting.next());
+        let polled = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending()));
+        assert!(polled.await);
+    }
+}

@@ -1,0 +1,37 @@
+//! The time, as far as it matters.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// The time when the watch last looked: to ask the system for it costs more than it is worth where half a
+/// second does not matter.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    begin: Instant,
+    /// Milliseconds since then. Set by the watch.
+    elapsed: Arc<AtomicU64>,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            elapsed: Arc::default(),
+        }
+    }
+
+    pub(super) fn set(&self, now: Instant) {
+        let elapsed = now.duration_since(self.begin).as_millis();
+        self.elapsed
+            .store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.begin + Duration::from_millis(self.elapsed.load(Relaxed))
+    }
+}

@@ -1,0 +1,113 @@
+//! What [`Watch`](super::Watch) has seen of a connection.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use super::{hub::Hub, ticket::Ticket};
+
+/// What was seen of a connection, and since when it is so.
+pub(super) struct Seen {
+    pub(super) now: State,
+    /// Bytes of responses last moved, or a request began or ended.
+    pub(super) moved: Instant,
+    /// Bytes last came.
+    pub(super) heard: Instant,
+    /// It was last not idle.
+    pub(super) busy: Instant,
+    /// `received` then.
+    pub(super) received_busy: u64,
+    /// The next request's head began to come.
+    pub(super) head: Option<Instant>,
+    /// It began to linger.
+    pub(super) lingers: Option<Instant>,
+    /// Its streams were reset.
+    pub(super) cut: Option<Instant>,
+    pub(super) is_told_to_finish: bool,
+    pub(super) waiting: Waiting,
+    /// Keeps the address, by which it is found again, from being given to another.
+    _hub: Weak<Hub>,
+}
+
+/// A connection's counters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) accepted: u64,
+    pub(super) received: u64,
+    pub(super) requests: usize,
+    pub(super) begun: u64,
+}
+
+/// The responses whose bytes wait.
+pub(super) type Waiting = HashMap<*const (), Waits>;
+
+/// How far a response, and where that matters its connection, had come when that last changed.
+pub(super) struct Waits {
+    pub(super) progress: (u64, u64),
+    pub(super) since: Instant,
+    /// As in `Seen`.
+    pub(super) _ticket: Weak<Ticket>,
+}
+
+impl State {
+    fn of(hub: &Hub) -> Self {
+        let activity = &hub.activity;
+        Self {
+            accepted: activity.accepted.load(Relaxed),
+            received: activity.received.load(Relaxed),
+            requests: activity.requests.load(Relaxed),
+            begun: activity.begun.load(Relaxed),
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn new(hub: &Arc<Hub>, now: Instant) -> Self {
+        let state = State::of(hub);
+        Self {
+            now: state,
+            moved: now,
+            heard: now,
+            busy: now,
+            received_busy: state.received,
+            head: None,
+            lingers: None,
+            cut: None,
+            is_told_to_finish: false,
+            waiting: Waiting::new(),
+            _hub: Arc::downgrade(hub),
+        }
+    }
+
+    pub(super) fn update(&mut self, hub: &Hub, is_busy: bool, now: Instant) {
+        let (before, state) = (self.now, State::of(hub));
+        if (before.accepted, before.requests) != (state.accepted, state.requests) {
+            self.moved = now;
+        }
+        if before.received != state.received {
+            self.heard = now;
+        }
+        if is_busy || state.requests > 0 || before.begun != state.begun {
+            self.busy = now;
+            self.received_busy = state.received;
+            self.head = None;
+            self.is_told_to_finish = false;
+        } else if state.received != self.received_busy {
+            self.head.get_or_insert(now);
+        }
+        since(
+            &mut self.lingers,
+            hub.activity.is_lingering.load(Relaxed),
+            now,
+        );
+        since(&mut self.cut, hub.kill.is_cut.load(Relaxed), now);
+        self.now = state;
+    }
+}
+
+/// Notes since when something is so.
+fn since(slot: &mut Option<Instant>, is_so: bool, now: Instant) {
+    *slot = is_so.then(|| slot.unwrap_or(now));
+}
