@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderValue,
+    header::{CONTENT_TYPE, LAST_MODIFIED},
+};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
@@ -78,11 +81,25 @@ where
                 return failed(error);
             }
             match service.call(request).await.map_err(Into::into) {
-                Ok(response) => response.map(Body::new),
+                Ok(response) => answered(response.map(Body::new)),
                 Err(error) => failed(error),
             }
         })
     }
+}
+
+/// A file that has grown since it was measured ends where it did: what served it could not know.
+fn answered(response: http::Response<Body>) -> http::Response<Body> {
+    if !response.headers().contains_key(LAST_MODIFIED) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let hint = body.size_hint().exact();
+    let body = match hint {
+        Some(_) => body,
+        None => Body::up_to_declared(&head.headers, body),
+    };
+    http::Response::from_parts(head, body)
 }
 
 /// What the client gets of a service's own error.

@@ -67,8 +67,10 @@ mod buf;
 mod carry;
 mod connection;
 mod drive;
+pub(crate) mod framing;
 mod hub;
 mod io;
+mod keeper;
 mod scope;
 mod stream;
 mod ticket;
@@ -77,9 +79,10 @@ mod wire;
 
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
-    stream::Streams, ticket::Delivery, watch::Watch,
+    keeper::BodyError, stream::Streams, ticket::Delivery, watch::Watch,
 };
 pub(crate) use self::{
     hub::Busy,
+    keeper::Origin,
     ticket::{Done, OnDone},
 };
