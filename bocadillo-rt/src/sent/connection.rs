@@ -146,7 +146,9 @@ impl Connection {
     /// Polls hyper's connection through the returned future.
     ///
     /// Without it HTTP/2 still reports every response exactly once and never early, but takes some
-    /// that were reset for sent; and [`Watch`](super::Watch) cannot close the connection.
+    /// that were reset for sent, and reports by a thread of this crate; and [`Watch`](super::Watch)
+    /// cannot close the connection. With another executor than [`Streams`](super::Streams) it cannot
+    /// reset a stream alone. No combination is unsafe: callbacks hold no lock in any.
     pub fn drive<F>(&self, connection: F) -> Driven<F> {
         self.drive_until(connection, |_| {})
     }
