@@ -10,14 +10,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::{
     error::BoxError,
-    sent::{Busy, Delivery, OnDone},
+    sent::{Busy, Delivery, OnDone, framing},
     upload::Upload,
 };
 
@@ -102,6 +102,20 @@ impl Body {
         Self {
             kind: Kind::Boxed(Shareable::new(stream)),
         }
+    }
+
+    /// A body of which no more is sent than the head declares.
+    pub(crate) fn up_to_declared(headers: &HeaderMap, body: Self) -> Self {
+        match framing::declared(headers) {
+            Ok(Some(left)) if !body.is_end_stream() => Self::new(UpTo { body, left }),
+            _ => body,
+        }
+    }
+
+    /// It is nothing but bytes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Empty | Kind::Full(_))
     }
 
     /// A request's body as hyper reads it, for a service that is no view.
@@ -260,6 +274,43 @@ impl Drop for Handed {
         if let Some(on_done) = self.on_done.take() {
             on_done.done(Delivery::Unknown);
         }
+    }
+}
+
+/// What a body has beyond its declared length is left out.
+struct UpTo {
+    body: Body,
+    left: u64,
+}
+
+impl HttpBody for UpTo {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_data(|mut data| {
+            data.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= data.len() as u64;
+            data
+        });
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0 || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

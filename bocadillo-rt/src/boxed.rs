@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderValue,
+    header::{CONTENT_TYPE, LAST_MODIFIED},
+};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
@@ -79,21 +82,35 @@ where
                 return failed(error);
             }
             let mut calling = pin!(Some(service.call(request)));
-            let answered = poll_fn(|cx| match calling.as_mut().as_pin_mut() {
+            let answer = poll_fn(|cx| match calling.as_mut().as_pin_mut() {
                 Some(calling) => calling.poll(cx).map_err(Into::into),
                 None => Poll::Pending,
             });
-            let answered = answered.await;
+            let answer = answer.await;
             // What it does when it is dropped does not change what it has answered.
             if let Err(panic) = guarded(|| calling.set(None)) {
                 log(|| tracing::error!(panic, "service panicked when it was dropped"));
             }
-            match answered {
-                Ok(response) => response.map(Body::new),
+            match answer {
+                Ok(response) => answered(response.map(Body::new)),
                 Err(error) => failed(error),
             }
         })
     }
+}
+
+/// A file that has grown since it was measured ends where it did: what served it could not know.
+fn answered(response: http::Response<Body>) -> http::Response<Body> {
+    if !response.headers().contains_key(LAST_MODIFIED) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let hint = body.size_hint().exact();
+    let body = match hint {
+        Some(_) => body,
+        None => Body::up_to_declared(&head.headers, body),
+    };
+    http::Response::from_parts(head, body)
 }
 
 /// What the client gets of a service's own error.

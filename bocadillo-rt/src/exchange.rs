@@ -24,8 +24,13 @@ use crate::{
     response::Response,
     route_fn::Runs,
     routing::{Endpoint, Params, Route, RouteId},
-    sent::{Busy, Delivery, OnDone, SentBody},
+    sent::{Busy, Delivery, OnDone, Origin, SentBody},
 };
+
+/// In the extensions of a request whose response goes through layers or services that may make
+/// another of it: what HTTP/2 allows is made of it outside of them.
+#[derive(Clone, Copy)]
+pub(crate) struct FramedOutside;
 
 /// What hyper is given: its own type, so that nobody need move it.
 pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
@@ -150,7 +155,14 @@ impl<'a> Exchange<'a> {
                 self.response.end_with(shared.end.begun());
             }
             let view = self.view_name();
-            self.response.finish(self.request.method(), version, view);
+            let is_outermost = !self.request.extensions().get::<FramedOutside>().is_some();
+            self.response
+                .finish(self.request.method(), version, view, is_outermost);
+        }
+        if !self.response.is_plain() && self.request.host().peer().is_some() {
+            let view = self.view_name();
+            let (headers, body) = self.response.tracked_mut();
+            body.keep(headers, Origin::View(view));
         }
         match self.accept() {
             None => self.response.watch(self.request),
@@ -200,6 +212,12 @@ impl<'a> Exchange<'a> {
 }
 
 impl Response {
+    /// Its content is bytes, as that of most.
+    #[inline]
+    fn is_plain(&mut self) -> bool {
+        self.tracked_mut().1.get_mut().is_plain()
+    }
+
     /// Lets a response without a task be watched for stalling.
     #[inline]
     fn watch(&mut self, request: &Request) {

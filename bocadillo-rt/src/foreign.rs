@@ -10,7 +10,7 @@ use std::{
 
 use http::{
     HeaderValue, Method, StatusCode, Version,
-    header::{CONTENT_LENGTH, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -21,12 +21,15 @@ use crate::{
     background::{Background, Meta, Runner, is_failure},
     body::Body,
     boxed::BoxedService,
-    exchange::Running,
+    error::BoxError,
+    exchange::{FramedOutside, Running},
     guard::{guarded, log},
     host::Peer,
     respond::must_yield,
-    response::may_have_content,
-    sent::{Busy, Connection, Delivery, SentBody},
+    sent::{
+        Busy, Connection, Delivery, Origin, SentBody,
+        framing::{self, may_have_content},
+    },
 };
 
 /// The service, for one connection.
@@ -63,13 +66,19 @@ impl<S> Foreign<S> {
 }
 
 impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
-    pub(crate) fn begin(&self, mut request: http::Request<Body>, busy: Busy) -> ForeignFuture<S> {
+    pub(crate) fn begin(
+        &self,
+        mut request: http::Request<Body>,
+        busy: Busy,
+        origin: Origin,
+    ) -> ForeignFuture<S> {
         let version = request.version();
         let background = Background::default();
         let extensions = request.extensions_mut();
         extensions.insert(background.clone());
         // An app within asks it whether the client has left.
         extensions.insert(self.connection.clone());
+        extensions.insert(FramedOutside);
         if let Some(addr) = self.addr {
             extensions.insert(ClientAddr(addr));
         }
@@ -81,6 +90,7 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
             version,
             busy: Some(busy),
             has_yielded: false,
+            origin,
         };
         let stage = if self.runner.holds_back() {
             Stage::HeldBack
@@ -98,6 +108,7 @@ impl<S, B> hyper::service::Service<http::Request<Incoming>> for Foreign<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
     B: HttpBody,
+    B::Error: Into<BoxError>,
 {
     type Response = http::Response<SentBody<OrEmpty<B>>>;
     type Error = S::Error;
@@ -107,7 +118,8 @@ where
         let version = request.version();
         let busy = self.connection.begin(version);
         let request = request.map(|body| Body::incoming(body, &busy, version));
-        self.begin(request, busy)
+        let origin = Origin::Path(request.uri().clone());
+        self.begin(request, busy, origin)
     }
 }
 
@@ -214,11 +226,12 @@ pub(crate) fn serve(
     mut request: http::Request<Body>,
     peer: &Arc<Peer>,
     busy: Busy,
+    origin: Origin,
 ) -> Running {
     let runner = peer.shared.runner.clone();
     let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
     request.extensions_mut().insert(Around(Arc::clone(peer)));
-    let answering = foreign.begin(request, busy);
+    let answering = foreign.begin(request, busy, origin);
     Running::service(async move {
         let response = answering.await?;
         Ok(response.map(|body| body.map(Body::from)))
@@ -234,12 +247,15 @@ struct Exchange {
     version: Version,
     busy: Option<Busy>,
     has_yielded: bool,
+    /// For the log.
+    origin: Origin,
 }
 
 impl<S, B> Future for ForeignFuture<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
     B: HttpBody,
+    B::Error: Into<BoxError>,
 {
     type Output = Result<http::Response<SentBody<OrEmpty<B>>>, S::Error>;
 
@@ -299,36 +315,69 @@ where
     }
 }
 
+/// What hyper does itself on HTTP/1.
+fn answer_head<B: HttpBody>(response: &mut http::Response<OrEmpty<B>>) {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        let entry = response.headers_mut().entry(CONTENT_LENGTH);
+        entry.or_insert_with(|| length.into());
+    }
+    *response.body_mut() = OrEmpty::Empty;
+}
+
 impl Exchange {
-    /// What hyper does itself on HTTP/1: no content where HTTP has none.
+    /// Makes what HTTP allows of what the service has answered.
     fn frame<B: HttpBody>(&self, response: &mut http::Response<OrEmpty<B>>) {
+        if let Some(header) = framing::drop_ours(response.headers_mut(), self.version) {
+            tracing::warn!(
+                route = %self.origin,
+                %header,
+                "header is the server's own, and was left out; do not set it"
+            );
+        }
+        if let Some(fault) = self.fault(response) {
+            tracing::error!(route = %self.origin, fault, "response cannot be sent");
+            *response = empty(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         let status = response.status();
-        if self.version != Version::HTTP_2 {
-            return;
-        }
         if !may_have_content(status) {
-            response.headers_mut().remove(CONTENT_LENGTH);
-        } else if self.method == Method::HEAD {
-            let length = response.body().size_hint().exact();
-            if let Some(length) = length.filter(|length| *length > 0) {
-                let entry = response.headers_mut().entry(CONTENT_LENGTH);
-                entry.or_insert_with(|| length.into());
+            let headers = response.headers_mut();
+            headers.remove(CONTENT_LENGTH);
+            if status != StatusCode::NOT_MODIFIED {
+                headers.remove(CONTENT_TYPE);
             }
-        } else {
-            return;
+            *response.body_mut() = OrEmpty::Empty;
+        } else if self.version == Version::HTTP_2 && self.method == Method::HEAD {
+            answer_head(response);
         }
-        *response.body_mut() = OrEmpty::Empty;
     }
 
-    fn hand_over<B: HttpBody>(
+    fn fault<B: HttpBody>(&self, response: &http::Response<OrEmpty<B>>) -> Option<&'static str> {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return (self.version == Version::HTTP_2).then_some("HTTP/2 has no status 101");
+        }
+        if status.is_informational() {
+            return Some("the status is not final");
+        }
+        let hint = response.body().size_hint();
+        framing::fault(&self.method, status, response.headers(), &hint)
+    }
+
+    fn hand_over<B>(
         &mut self,
         mut response: http::Response<OrEmpty<B>>,
-    ) -> http::Response<SentBody<OrEmpty<B>>> {
+    ) -> http::Response<SentBody<OrEmpty<B>>>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
         self.frame(&mut response);
         let mut slot = self.background.close(&self.runner);
         let status = response.status();
         let (mut head, body) = response.into_parts();
-        let mut body = SentBody::untracked(body);
+        let mut body = SentBody::plain(body);
+        body.keep(&head.headers, self.origin.clone());
         let (headers, version) = (&mut head.headers, self.version);
         if slot.is_empty() {
             self.connection.watch_wrapped(headers, &mut body, version);

@@ -13,7 +13,7 @@ use crate::{
     host::Host,
     request::Source,
     routing::{Endpoint, Params, RouteId},
-    sent::{Busy, SentBody},
+    sent::{Busy, Origin, SentBody},
 };
 
 /// The service, and what of the path it does not see.
@@ -82,7 +82,8 @@ impl Endpoint for Layered {
         host: Host,
         busy: Option<Busy>,
     ) -> Running {
-        serve(&self.0, head, body, &host, busy)
+        let origin = Origin::Path(head.uri.clone());
+        serve(&self.0, head, body, &host, busy, origin)
     }
 }
 
@@ -96,6 +97,7 @@ impl Endpoint for Mount {
         host: Host,
         busy: Option<Busy>,
     ) -> Running {
+        let mut origin = Origin::Unknown;
         self.strip(&mut head);
         if let Some(route) = host.shared().and_then(|shared| shared.router.route(route)) {
             let prefix = Prefix {
@@ -103,9 +105,10 @@ impl Endpoint for Mount {
                 segments: self.segments,
                 outer: head.extensions.remove().map(Arc::new),
             };
+            origin = Origin::Route(Arc::clone(&route.path));
             head.extensions.insert(prefix);
         }
-        serve(&self.service, head, body, &host, busy)
+        serve(&self.service, head, body, &host, busy, origin)
     }
 
     fn nest(&mut self, segments: usize) {
@@ -127,14 +130,15 @@ fn serve(
     mut body: Source,
     host: &Host,
     busy: Option<Busy>,
+    origin: Origin,
 ) -> Running {
     body.keep_busy(busy.clone());
     let mut request = http::Request::from_parts(head, body.into());
     if let (Host::Server(peer), Some(busy)) = (host, busy) {
-        return foreign::serve(service, request, peer, busy);
+        return foreign::serve(service, request, peer, busy, origin);
     }
     // Its tasks are left to the door around the app.
     show_door(&mut request);
     let responding = service.respond(request);
-    Running::service(async move { Ok(responding.await.map(SentBody::untracked)) })
+    Running::service(async move { Ok(responding.await.map(SentBody::plain)) })
 }

@@ -36,11 +36,16 @@ pub async fn connection(mut rng: Rng, method: Method) -> Counts {
     let parsed = parse(&lock(&pipe).accepted);
     let responses: Vec<_> = (0..plans.len())
         .map(|n| {
-            streams
-                .get(&n)
-                .and_then(|id| parsed.get(id))
-                .copied()
-                .unwrap_or_default()
+            let parsed = streams.get(&n).and_then(|id| parsed.get(id));
+            let mut response: Parsed = parsed.copied().unwrap_or_default();
+            // RFC 9113, 8.1.1: it is malformed, however it ends.
+            if plans[n]
+                .length()
+                .is_some_and(|length| response.body != length)
+            {
+                response.end = None;
+            }
+            response
         })
         .collect();
     settle(&responses, &reports).await;
@@ -167,6 +172,8 @@ async fn read(response: client::ResponseFuture, mut upload: h2::SendStream<Bytes
 struct Parsed {
     has_begun: bool,
     end: Option<usize>,
+    /// Bytes of data.
+    body: u64,
 }
 
 /// Where each stream has ended: after the frame with END_STREAM, and its continuations.
@@ -196,6 +203,14 @@ fn parse(bytes: &[u8]) -> HashMap<u32, Parsed> {
         };
         let stream = streams.entry(id).or_default();
         stream.has_begun = true;
+        if kind == 0 {
+            // Nobody pads here.
+            stream.body += length as u64;
+            assert!(
+                length > 0 || ends,
+                "an empty frame that does not end its stream"
+            );
+        }
         if ends {
             stream.end = Some(at);
         }

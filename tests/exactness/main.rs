@@ -3,10 +3,12 @@
 //! Real hyper writes over a hostile IO in memory: it accepts 1 to n bytes at a time, is pending at
 //! random, takes vectored writes or not, keeps bytes to itself until it is flushed (as TLS does),
 //! and stops for a while when the client does not read. 1 to 16 requests are pipelined or
-//! multiplexed; responses are empty, full, streamed, with trailers, HEAD, 204, 304, or fail; the
-//! client resets streams and closes the connection in the middle. Afterwards the bytes that the
-//! IO accepted are parsed, and each report is held against the offset at which *its* response was
-//! complete.
+//! multiplexed; responses are empty, full, streamed, with trailers, HEAD, 204, 304, or fail; they
+//! declare a length that they keep or do not keep, yield empty chunks, are always ready, and set
+//! headers that frame the message; the client resets streams and closes the connection in the
+//! middle. Afterwards the bytes that the IO accepted are parsed, as its client would, and each report
+//! is held against the offset at which *its* response was complete. What the protocol calls broken
+//! never is.
 //!
 //! `BOCADILLO_RESPONSES=100000` makes it longer, `BOCADILLO_SEED=n` repeats a run.
 

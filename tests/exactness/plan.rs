@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::rng::Rng;
@@ -25,21 +28,66 @@ pub struct Plan {
     /// The body says with its last frame that it is the last.
     foretells: bool,
     headers: usize,
+    /// Headers that frame the message, as users set them.
+    framing: Framing,
     /// How often the body is not ready: once in so many times.
     pending_in: u64,
     pub upload: usize,
     rng: Rng,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Framing {
+    /// A `content-length` of so many bytes, which may be wrong.
+    length: Option<u64>,
+    /// One that is no number.
+    is_no_number: bool,
+    /// `transfer-encoding` and `keep-alive`.
+    of_the_connection: bool,
+}
+
+impl Framing {
+    fn new(rng: &mut Rng, chunks: &[usize]) -> Self {
+        let total: u64 = chunks.iter().map(|&size| size as u64).sum();
+        let by = rng.range(1, 2000) as u64;
+        Self {
+            length: match rng.range(0, 19) {
+                0..=2 => Some(total),
+                3 => Some(total + by),
+                4 if total > 0 => Some(total.saturating_sub(by)),
+                _ => None,
+            },
+            is_no_number: rng.one_in(20),
+            of_the_connection: rng.one_in(10),
+        }
+    }
+
+    /// The length header that is left.
+    fn kept(self) -> Option<u64> {
+        self.length.filter(|_| !self.is_no_number)
+    }
+}
+
 impl Plan {
     pub fn new(rng: &mut Rng) -> Self {
         let kind = rng.range(0, 9);
-        let chunks = match kind {
+        let mut chunks = match kind {
             0..=2 => Vec::new(),
             3..=5 => vec![rng.size(100_000)],
             _ => (0..rng.range(1, 12)).map(|_| rng.size(30_000)).collect(),
         };
         let is_streamed = kind > 5;
+        if is_streamed && rng.one_in(3) {
+            // Far more than are taken in one go, and where a reader may expect the last one.
+            let at = rng.range(0, chunks.len());
+            let empty = vec![0; rng.range(1, 150)];
+            chunks.splice(at..at, empty);
+        }
+        let framing = if is_streamed {
+            Framing::new(rng, &chunks)
+        } else {
+            Framing::default()
+        };
         Self {
             head: rng.one_in(8),
             status: *[200, 200, 201, 404, 500, 204, 304]
@@ -51,7 +99,8 @@ impl Plan {
             foretells: !is_streamed || rng.one_in(2),
             chunks,
             headers: rng.range(0, 2),
-            pending_in: if is_streamed {
+            framing,
+            pending_in: if is_streamed && !rng.one_in(3) {
                 rng.range(2, 5) as u64
             } else {
                 u64::MAX
@@ -59,6 +108,13 @@ impl Plan {
             upload: if rng.one_in(3) { rng.size(5000) } else { 0 },
             rng: rng.fork(),
         }
+    }
+
+    /// How many bytes of body a client must get: another number is a broken response.
+    pub fn length(&self) -> Option<u64> {
+        let total = self.chunks.iter().map(|&size| size as u64).sum();
+        let length = self.framing.kept().or(self.declares.then_some(total));
+        length.filter(|_| !self.has_no_content())
     }
 
     pub fn has_no_content(&self) -> bool {
@@ -76,7 +132,27 @@ impl Plan {
             let value = HeaderValue::from_static(["first", "the second one"][n]);
             response.headers_mut().insert(["x-one", "x-two"][n], value);
         }
+        // Without content hyper has nothing to be framed.
+        if !self.has_no_content() {
+            self.frame(response.headers_mut());
+        }
         response
+    }
+}
+
+impl Plan {
+    fn frame(&self, headers: &mut HeaderMap) {
+        let framing = self.framing;
+        if let Some(length) = framing.length {
+            headers.append(CONTENT_LENGTH, length.into());
+        }
+        if framing.is_no_number {
+            headers.append(CONTENT_LENGTH, HeaderValue::from_static("abc"));
+        }
+        if framing.of_the_connection {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.insert("keep-alive", HeaderValue::from_static("timeout=5"));
+        }
     }
 }
 

@@ -82,7 +82,9 @@ pub async fn serve(
                         method,
                         report: Some(Box::new(report)),
                     };
-                    response_of(response.map(SentBody::untracked), Some(notify))
+                    // Nobody asks what is tracked: they know what they know by themselves.
+                    let response = connection.track(response, version, |_| {});
+                    response_of(response, Some(notify))
                 }
             };
             Ok::<_, Infallible>(response)
@@ -113,7 +115,7 @@ struct Watched {
 
 impl Body for Watched {
     type Data = <SentBody<Planned> as Body>::Data;
-    type Error = &'static str;
+    type Error = <SentBody<Planned> as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

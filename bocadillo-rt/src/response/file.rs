@@ -90,9 +90,10 @@ impl Response {
         for (name, value) in &head.headers {
             headers.insert(name, value.clone());
         }
-        self.may_declare_length = true;
+        self.may_frame = true;
         self.is_file = true;
-        *self.body_mut() = Body::new(body);
+        // A log that is written to meanwhile has more than was declared.
+        *self.body_mut() = Body::up_to_declared(&head.headers, Body::new(body));
         Ok(())
     }
 }

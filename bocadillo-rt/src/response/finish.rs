@@ -7,20 +7,30 @@ use http::{
 use http_body::Body as _;
 
 use super::{Response, ZERO};
-use crate::body::Body;
+use crate::{
+    body::Body,
+    sent::framing::{self, may_have_content},
+};
 
 impl Response {
     /// Whether there is nothing to do about it before it can be sent.
     #[inline]
     pub(crate) fn is_ordinary(&self, version: Version) -> bool {
-        let is_special = self.may_declare_length || self.is_endless || self.fault.is_some();
+        let is_special = self.may_frame || self.is_endless || self.fault.is_some();
         !is_special && version != Version::HTTP_2 && may_have_content(self.head.status)
     }
 
-    /// Makes what HTTP allows of what the view built.
-    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
-        if self.may_declare_length && may_have_content(self.head.status) {
-            self.check_length(method);
+    /// Makes what HTTP allows of what the view built. `is_outermost`: no layer makes another response
+    /// of it.
+    pub(crate) fn finish(
+        &mut self,
+        method: &Method,
+        version: Version,
+        view: &str,
+        is_outermost: bool,
+    ) {
+        if self.may_frame {
+            self.check_framing(method, version, view);
         }
         if version == Version::HTTP_2 && self.head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.fail("HTTP/2 has no status 101");
@@ -34,7 +44,7 @@ impl Response {
             self.strip(&[CONTENT_LENGTH]);
         } else if !may_have_content(status) {
             self.strip(&[CONTENT_LENGTH, CONTENT_TYPE]);
-        } else if version == Version::HTTP_2 {
+        } else if version == Version::HTTP_2 && (is_outermost || *method != Method::HEAD) {
             self.finish_http2(method);
         }
     }
@@ -64,31 +74,20 @@ impl Response {
         }
     }
 
-    /// A content-length that disagrees with the content would break the connection's framing.
-    fn check_length(&mut self, method: &Method) {
-        let mut all = self.head.headers.get_all(CONTENT_LENGTH).iter();
-        let Some(first) = all.next() else { return };
-        let is_one = all.next().is_none();
-        let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
-        let text = first.to_str().unwrap_or_default();
-        let declared = text.parse().ok().filter(|_| is_one && is_number);
-        let known = self.body.size_hint().exact();
-        // The answer to a HEAD may declare what it does not have.
-        let is_absent = method == Method::HEAD && known == Some(0);
-        if declared.is_none() || !is_absent && known.is_some_and(|known| declared != Some(known)) {
-            self.fail("header `content-length` disagrees with the content; leave it out");
+    /// A content-length that disagrees with the content would break the connection's framing, and so
+    /// would an encoding of the transfer that is not there.
+    fn check_framing(&mut self, method: &Method, version: Version, view: &str) {
+        let head = &mut self.head;
+        if let Some(header) = framing::drop_ours(&mut head.headers, version) {
+            tracing::warn!(
+                view,
+                %header,
+                "header is the server's own, and was left out; do not set it"
+            );
+        }
+        let hint = self.body.get_mut().size_hint();
+        if let Some(fault) = framing::fault(method, head.status, &head.headers, &hint) {
+            self.fail(fault);
         }
     }
-}
-
-/// What HTTP calls a response with content, even if that is empty.
-#[inline]
-pub(crate) fn may_have_content(status: StatusCode) -> bool {
-    !matches!(
-        status,
-        StatusCode::SWITCHING_PROTOCOLS
-            | StatusCode::NO_CONTENT
-            | StatusCode::RESET_CONTENT
-            | StatusCode::NOT_MODIFIED
-    )
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::Serialize;
@@ -23,11 +23,10 @@ use crate::{
     background::{IntoTask, Registrations},
     body::Body,
     error::BoxError,
-    sent::SentBody,
+    sent::{SentBody, framing},
 };
 
 pub use self::events::Event;
-pub(crate) use self::finish::may_have_content;
 
 // Constants, so that their bytes are checked by the compiler and not for each response.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
@@ -65,8 +64,8 @@ pub struct Response {
     pub(crate) head: http::response::Parts,
     pub(crate) body: SentBody<Body>,
     pub(crate) tasks: Registrations,
-    /// The view may have set a content-length. Else there is none to be checked.
-    may_declare_length: bool,
+    /// The view may have set a header that frames the message. Else there is none to be checked.
+    may_frame: bool,
     /// Headers describe a file, which other content would not be.
     is_file: bool,
     /// Its content goes on until somebody leaves.
@@ -84,9 +83,9 @@ impl Response {
         let (head, ()) = http::Response::new(()).into_parts();
         Self {
             head,
-            body: SentBody::untracked(Body::empty()),
+            body: SentBody::plain(Body::empty()),
             tasks: Registrations::default(),
-            may_declare_length: false,
+            may_frame: false,
             is_file: false,
             is_endless: false,
             fault: None,
@@ -249,7 +248,7 @@ impl Response {
             self.fail(format!("{name:?} is no header name"));
             return;
         };
-        self.may_declare_length |= name == CONTENT_LENGTH;
+        self.may_frame |= framing::frames(&name);
         match value.try_into() {
             Ok(value) => set(&mut self.head.headers, name, value),
             Err(_) => self.fail(format!(
@@ -279,7 +278,7 @@ impl Response {
 
     /// Returns the headers, to append or remove.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.may_declare_length = true;
+        self.may_frame = true;
         &mut self.head.headers
     }
 

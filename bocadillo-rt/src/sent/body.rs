@@ -13,10 +13,12 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{
-    Busy, SentBuf,
+    BodyError, Busy, SentBuf,
     carry::carry,
+    keeper::{Keeper, Origin},
     ticket::{Protocol, Ticket, Token},
 };
+use crate::error::BoxError;
 
 /// So many bytes of an HTTP/2 body may wait in h2 when its end is handed over.
 ///
@@ -33,6 +35,8 @@ pin_project! {
         #[pin]
         inner: B,
         tracking: Option<Tracking>,
+        // Of what is more than bytes whose number is known.
+        keeper: Option<Box<Keeper>>,
         busy: Option<Busy>,
     }
 }
@@ -47,6 +51,8 @@ struct Tracking {
     end: End,
     /// Too much was in flight when the inner body ended: nothing may be, now.
     must_drain: bool,
+    /// hyper has begun the body, and not all that was declared was handed over.
+    is_short: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +65,42 @@ enum End {
     Done,
 }
 
-impl<B> SentBody<B> {
+impl<B: Body> SentBody<B> {
     /// Wraps the body of a response that nobody tracks.
+    ///
+    /// As a tracked one, it passes on no empty chunk, yields after so many chunks, and keeps the
+    /// length of its own [`size_hint`](Body::size_hint), if that is exact.
     pub fn untracked(inner: B) -> Self {
+        let mut body = Self::plain(inner);
+        body.keep(&HeaderMap::new(), Origin::Unknown);
+        body
+    }
+
+    /// Keeps the body to what the head declares, and from chunks that say nothing.
+    pub(crate) fn keep(&mut self, headers: &HeaderMap, origin: Origin) {
+        if !self.inner.is_end_stream() {
+            let keeper = Keeper::of(headers, &self.inner.size_hint(), origin);
+            self.keeper = Some(Box::new(keeper));
+        }
+    }
+
+    #[inline]
+    fn has_inner_ended(&self) -> bool {
+        match &self.keeper {
+            Some(keeper) => keeper.is_end(&self.inner),
+            None => self.inner.is_end_stream(),
+        }
+    }
+}
+
+impl<B> SentBody<B> {
+    /// Wraps a body that is nothing but bytes, or is [kept](Self::keep) when its head is known.
+    #[inline]
+    pub(crate) fn plain(inner: B) -> Self {
         Self {
             inner,
             tracking: None,
+            keeper: None,
             busy: None,
         }
     }
@@ -77,6 +113,7 @@ impl<B> SentBody<B> {
             has_token: true,
             end: End::Open,
             must_drain: false,
+            is_short: false,
         });
     }
 
@@ -94,6 +131,7 @@ impl<B> SentBody<B> {
         SentBody {
             inner: map(self.inner),
             tracking: self.tracking,
+            keeper: self.keeper,
             busy: self.busy,
         }
     }
@@ -104,19 +142,24 @@ impl<B> SentBody<B> {
     }
 }
 
-type Polled<D, E> = Poll<Option<Result<Frame<SentBuf<D>>, E>>>;
+type Polled<D> = Poll<Option<Result<Frame<SentBuf<D>>, BodyError>>>;
 
-impl<B: Body> Body for SentBody<B> {
+impl<B> Body for SentBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     type Data = SentBuf<B::Data>;
-    type Error = B::Error;
+    type Error = BodyError;
 
     // All that a response needs that is not tracked, and nothing else, where hyper calls it.
     #[inline(always)]
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data, B::Error> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data> {
         if self.tracking.is_some() {
             return self.poll_tracked(cx);
         }
-        let frame = ready!(self.project().inner.poll_frame(cx));
+        let this = self.project();
+        let frame = ready!(poll_inner(this.inner, this.keeper, cx));
         Poll::Ready(frame.map(|frame| Ok(frame?.map_data(SentBuf::plain))))
     }
 
@@ -126,7 +169,7 @@ impl<B: Body> Body for SentBody<B> {
             Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
                 tracking.end == End::Done
             }
-            Some(_) | None => self.inner.is_end_stream(),
+            Some(_) | None => self.has_inner_ended(),
         }
     }
 
@@ -134,16 +177,41 @@ impl<B: Body> Body for SentBody<B> {
     fn size_hint(&self) -> SizeHint {
         // An end that follows in a frame of its own is no content: with an exact hint hyper would
         // add a content-length, which a 204 must not have.
-        if self.tracking.is_some() && self.inner.is_end_stream() && !self.is_end_stream() {
+        if self.tracking.is_some() && self.has_inner_ended() && !self.is_end_stream() {
             return SizeHint::default();
         }
-        self.inner.size_hint()
+        match &self.keeper {
+            Some(keeper) => keeper.size_hint(self.inner.size_hint()),
+            None => self.inner.size_hint(),
+        }
     }
 }
 
-impl<B: Body> SentBody<B> {
+#[inline(always)]
+fn poll_inner<B>(
+    inner: Pin<&mut B>,
+    keeper: &mut Option<Box<Keeper>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<B::Data>, BodyError>>>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    match keeper {
+        Some(keeper) => keeper.poll(inner, cx),
+        None => inner
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(BodyError::new))),
+    }
+}
+
+impl<B> SentBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     #[inline(never)]
-    fn poll_tracked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data, B::Error> {
+    fn poll_tracked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data> {
         let mut this = self.project();
         let Some(tracking) = this.tracking else {
             return Poll::Ready(None);
@@ -151,7 +219,9 @@ impl<B: Body> SentBody<B> {
         if tracking.end != End::Open {
             return tracking.poll_end(cx);
         }
-        match ready!(this.inner.as_mut().poll_frame(cx)) {
+        let frame = ready!(poll_inner(this.inner.as_mut(), this.keeper, cx));
+        tracking.is_short = this.keeper.as_ref().is_some_and(|keeper| keeper.is_short());
+        match frame {
             None => {
                 tracking.end = End::Held;
                 tracking.poll_end(cx)
@@ -162,7 +232,11 @@ impl<B: Body> SentBody<B> {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
-                    let data = tracking.hand_over(data, this.inner.is_end_stream());
+                    let has_ended = match this.keeper {
+                        Some(keeper) => keeper.is_end(&*this.inner),
+                        None => this.inner.is_end_stream(),
+                    };
+                    let data = tracking.hand_over(data, has_ended);
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
                 Err(frame) => match frame.into_trailers() {
@@ -203,7 +277,7 @@ impl Tracking {
     }
 
     /// Hands over the end of the body.
-    fn poll_end<D: Buf, E>(&mut self, cx: &mut Context<'_>) -> Polled<D, E> {
+    fn poll_end<D: Buf>(&mut self, cx: &mut Context<'_>) -> Polled<D> {
         if self.end == End::Done {
             return Poll::Ready(None);
         }
@@ -234,6 +308,7 @@ impl Tracking {
     #[inline(never)]
     fn end_by_drop(&self) {
         match self.ticket.protocol {
+            Protocol::Http1 if self.is_short => self.ticket.abort(),
             // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
             // for any other reason, the connection is over and flushes no more.
             Protocol::Http1 => self.ticket.complete(),

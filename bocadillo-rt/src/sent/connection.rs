@@ -5,17 +5,20 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version, header::CONTENT_LENGTH};
 use http_body::Body;
 
 use super::{
     Busy, Driven, SentBody,
     carry::carry,
+    framing,
     hub::Hub,
+    keeper::Origin,
     kill::Reason,
     stream,
     ticket::{Delivery, OnDone, Protocol, Token, call},
 };
+use crate::error::BoxError;
 
 /// Tracks the responses of one connection, whose IO is a [`TrackedIo`](super::TrackedIo).
 ///
@@ -57,14 +60,29 @@ impl Connection {
     ///
     /// `on_done` is called by the connection's task, mostly: it must neither block nor panic.
     /// Spawning a task is fine.
-    pub fn track<B: Body>(
+    ///
+    /// What frames the message is the server's own: `transfer-encoding` and other headers of the
+    /// connection are removed, and so is a `content-length` that is not one number. A body that does
+    /// not keep the length that is declared, or its own exact hint, fails; the response is then
+    /// aborted. Nothing is known of the request's method: an empty body may declare a length, as that
+    /// of a HEAD does.
+    pub fn track<B>(
         &self,
         response: Response<B>,
         version: Version,
         on_done: impl FnOnce(Delivery) + Send + 'static,
-    ) -> Response<SentBody<B>> {
+    ) -> Response<SentBody<B>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
         let (mut head, body) = response.into_parts();
-        let mut body = SentBody::untracked(body);
+        framing::drop_ours(&mut head.headers, version);
+        if framing::declared(&head.headers).is_err() {
+            head.headers.remove(CONTENT_LENGTH);
+        }
+        let mut body = SentBody::plain(body);
+        body.keep(&head.headers, Origin::Unknown);
         let on_done = call(on_done);
         self.track_wrapped(head.status, &mut head.headers, &mut body, version, on_done);
         Response::from_parts(head, body)
@@ -72,14 +90,17 @@ impl Connection {
 
     /// As [`track`](Self::track), where the body is wrapped already.
     #[inline]
-    pub(crate) fn track_wrapped<B: Body>(
+    pub(crate) fn track_wrapped<B>(
         &self,
         status: StatusCode,
         headers: &mut HeaderMap,
         body: &mut SentBody<B>,
         version: Version,
         on_done: OnDone,
-    ) {
+    ) where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
         if is_refused(status) {
             on_done.done(Delivery::Aborted { bytes: 0 });
             return;
@@ -108,12 +129,15 @@ impl Connection {
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
     /// as a whole; and what has no body does not wait for a window.
     #[inline(always)]
-    pub(crate) fn watch_wrapped<B: Body>(
+    pub(crate) fn watch_wrapped<B>(
         &self,
         headers: &mut HeaderMap,
         body: &mut SentBody<B>,
         version: Version,
-    ) {
+    ) where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
         if version == Version::HTTP_2 && !body.is_end_stream() {
             // Nobody is told, whatever the status.
             self.track_wrapped(StatusCode::OK, headers, body, version, call(|_| {}));
@@ -123,7 +147,9 @@ impl Connection {
     /// Polls hyper's connection through the returned future.
     ///
     /// Without it HTTP/2 still reports every response exactly once and never early, but takes some
-    /// that were reset for sent; and [`Watch`](super::Watch) cannot close the connection.
+    /// that were reset for sent, and reports by a thread of this crate; and [`Watch`](super::Watch)
+    /// cannot close the connection. With another executor than [`Streams`](super::Streams) it cannot
+    /// reset a stream alone. No combination is unsafe: callbacks hold no lock in any.
     pub fn drive<F>(&self, connection: F) -> Driven<F> {
         self.drive_until(connection, |_| {})
     }

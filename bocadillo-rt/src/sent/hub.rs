@@ -36,6 +36,9 @@ pub(super) struct Hub {
     pub(super) has_reported: AtomicBool,
     /// What was written is HTTP/1, which it stays. Set and read by the connection's own poll.
     pub(super) is_http1: AtomicBool,
+    /// The head of the HTTP/1 response that was tracked last was not offered to the IO yet. Set and
+    /// read by the connection's own poll.
+    pub(super) awaits_head: AtomicBool,
 }
 
 #[derive(Default)]
@@ -58,7 +61,15 @@ impl Live {
     /// It will never be sent.
     fn abort(self) {
         let bytes = self.ticket.written();
-        scope::report(self.on_done, Delivery::Aborted { bytes });
+        self.report(Delivery::Aborted { bytes });
+    }
+
+    /// With HTTP/1 there are no locks that could be held.
+    fn report(self, delivery: Delivery) {
+        match self.ticket.protocol {
+            Protocol::Http1 => self.on_done.done(delivery),
+            Protocol::Http2 => scope::report(self.on_done, delivery),
+        }
     }
 }
 
@@ -75,6 +86,9 @@ impl Hub {
             drop(list);
             on_done.done(Delivery::Aborted { bytes: 0 });
             return None;
+        }
+        if protocol == Protocol::Http1 {
+            self.awaits_head.store(true, Relaxed);
         }
         let ticket = list.ticket(self, protocol);
         list.live.push(Live {
@@ -134,21 +148,44 @@ impl Hub {
     fn report_sent(&self) {
         self.marked.store(false, SeqCst);
         self.has_reported.store(true, Relaxed);
+        if self.awaits_head.load(Relaxed) {
+            self.abort_headless();
+        }
         let mut list = lock(&self.list);
         // On HTTP/1 it is mostly the only one: its place in the list is used again.
         if let [live] = &*list.live {
             let is_marked = live.ticket.state.load(SeqCst) == MARKED;
+            let is_http1 = live.ticket.protocol == Protocol::Http1;
             let on_done = if is_marked { list.take_only() } else { None };
             drop(list);
-            if let Some(on_done) = on_done {
-                on_done.done(Delivery::Sent);
+            match on_done {
+                None => {}
+                Some(on_done) if is_http1 => on_done.done(Delivery::Sent),
+                Some(on_done) => scope::report(on_done, Delivery::Sent),
             }
             return;
         }
         let sent = list.take(MARKED);
         drop(list);
         for live in sent {
-            live.on_done.done(Delivery::Sent);
+            live.report(Delivery::Sent);
+        }
+    }
+
+    /// hyper could not encode the head of the response, and has dropped its body: what was flushed is
+    /// not of it.
+    #[cold]
+    fn abort_headless(&self) {
+        let mut list = lock(&self.list);
+        let is_marked = |live: &Live| live.ticket.state.load(SeqCst) == MARKED;
+        let headless = if list.live.last().is_some_and(is_marked) {
+            list.live.pop()
+        } else {
+            None
+        };
+        drop(list);
+        if let Some(live) = headless {
+            live.abort();
         }
     }
 

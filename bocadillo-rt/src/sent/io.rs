@@ -20,7 +20,7 @@ use super::{
     hub::Hub,
     linger::Linger,
     stream::Guard,
-    wire::Wire,
+    wire::{self, Wire},
 };
 
 /// Wraps the IO that hyper is given, and tells the [`Connection`] when responses are out.
@@ -103,16 +103,26 @@ impl<T> TrackedIo<T> {
         &mut self.io
     }
 
-    fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) {
+    fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]> + Clone) {
         if self.wire.is_http1() {
+            self.look_for_head(chunks);
             return;
         }
-        let new_ends = self.wire.offer(chunks);
+        let new_ends = self.wire.offer(chunks.clone());
         if self.wire.is_http1() {
             self.hub.is_http1.store(true, Relaxed);
+            self.look_for_head(chunks);
         }
         if self.hub.has_undecided() {
             self.hub.decide(new_ends);
+        }
+    }
+
+    /// hyper has the head of a response in one piece, before everything else but an interim response.
+    fn look_for_head<'a>(&self, mut chunks: impl Iterator<Item = &'a [u8]>) {
+        let awaits_head = &self.hub.awaits_head;
+        if awaits_head.load(Relaxed) && chunks.next().is_some_and(wire::has_final_head) {
+            awaits_head.store(false, Relaxed);
         }
     }
 

@@ -40,8 +40,21 @@
 //! 3. A response is reported as sent only by a flush that succeeded after it was marked: never
 //!    early.
 //! 4. Callbacks run outside of every lock of this module; and of h2, which drops buffers while it
-//!    holds its own: such reports wait for the end of the poll (`scope`).
+//!    holds its own: reports of HTTP/2 wait for the end of the poll, and where nobody wraps that poll
+//!    another thread makes them (`scope`). So it is with and without [`drive`](Connection::drive), and
+//!    with any executor.
 //! 5. Lock order: a lock of h2, then the list. Never the other way round.
+//! 6. A response is not reported as sent before the IO was offered the head of *this* response. hyper
+//!    refuses a head that it cannot encode, drops the body and flushes: nothing of it was sent. On
+//!    HTTP/1 the IO looks for the head; on HTTP/2 the body's end was never handed over. (With
+//!    `pipeline_flush` of hyper, the head of a response before it may be taken for its own.)
+//! 7. A response that the protocol calls broken is never reported as sent. Its body is kept to the
+//!    length that its head declares (`keeper`), and a shorter or longer one fails.
+//!
+//! # What a body may do
+//!
+//! Whatever the body, no empty chunk of it reaches hyper, and it yields to the runtime after 32 items
+//! (`keeper`). A body that is nothing but bytes needs none of that and has no keeper.
 //!
 //! # A response that stalls
 //!
@@ -82,8 +95,10 @@ mod carry;
 mod clock;
 mod connection;
 mod drive;
+pub(crate) mod framing;
 mod hub;
 mod io;
+mod keeper;
 mod kill;
 mod linger;
 mod resets;
@@ -98,10 +113,11 @@ pub(crate) use self::{
     activity::{Busy, Unread},
     clock::Clock,
     io::{Closed, Settings},
+    keeper::Origin,
     ticket::{Done, OnDone},
     watch::Times,
 };
 pub use self::{
     body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
-    stream::Streams, ticket::Delivery, watch::Watch,
+    keeper::BodyError, stream::Streams, ticket::Delivery, watch::Watch,
 };

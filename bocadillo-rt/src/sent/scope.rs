@@ -1,12 +1,20 @@
-//! Keeps reports of aborted responses until no lock of h2 is held.
+//! Keeps reports of HTTP/2 until no lock of h2 is held.
 //!
-//! A buffer is dropped by h2 under its own lock. What a report leads to may drop what a user
-//! captured, a request's body of the same connection for instance, and that takes the lock again.
-//! So within the polls that we wrap, such reports wait for the poll's end.
+//! A buffer is dropped by h2 under its own lock, and some versions flush under it. What a report leads
+//! to may drop what a user captured, a request's body of the same connection for instance, and that
+//! takes the lock again. So within the polls that we wrap, such reports wait for the poll's end.
+//! Elsewhere, as where a server does without [`drive`](super::Connection::drive) or has another
+//! executor than [`Streams`](super::Streams), nobody knows when that is: another thread reports.
 
 use std::{
     cell::{Cell, RefCell},
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        OnceLock,
+        mpsc::{self, SendError, Sender},
+    },
+    thread,
 };
 
 use super::ticket::{Delivery, OnDone};
@@ -32,11 +40,11 @@ pub(super) fn enter() -> Leave {
     Leave
 }
 
-/// Reports now, or at the end of the poll that runs.
+/// Reports at the end of the poll that runs, or else by another thread.
 pub(super) fn report(on_done: OnDone, delivery: Delivery) {
     let mut kept = Some(on_done);
     if DEPTH.get() > 0 {
-        // Without the thread's local state (the thread is ending), it is reported now.
+        // Without the thread's local state (the thread is ending), another one reports.
         let _ = REPORTS.try_with(|reports| {
             reports
                 .borrow_mut()
@@ -45,6 +53,33 @@ pub(super) fn report(on_done: OnDone, delivery: Delivery) {
         });
     }
     if let Some(on_done) = kept {
+        report_elsewhere((on_done, delivery));
+    }
+}
+
+type Report = (OnDone, Delivery);
+
+/// The thread is started by the first report that needs it, and lives as long as the process.
+#[cold]
+fn report_elsewhere(report: Report) {
+    static REPORTER: OnceLock<Option<Sender<Report>>> = OnceLock::new();
+    let reporter = REPORTER.get_or_init(|| {
+        let (sender, reports) = mpsc::channel::<Report>();
+        let run = move || {
+            for (on_done, delivery) in reports {
+                // It is not to panic; if it does, that is its own loss.
+                let _ = catch_unwind(AssertUnwindSafe(|| on_done.done(delivery)));
+            }
+        };
+        let thread = thread::Builder::new().name("bocadillo-reports".into());
+        thread.spawn(run).ok().map(|_| sender)
+    });
+    let report = match reporter {
+        Some(sender) => sender.send(report).map_err(|SendError(report)| report),
+        None => Err(report),
+    };
+    // Without a thread, late is worse than under a lock: it would be never.
+    if let Err((on_done, delivery)) = report {
         on_done.done(delivery);
     }
 }
@@ -63,10 +98,17 @@ impl Drop for Leave {
     }
 }
 
-#[cold]
 fn report_all() {
-    let reports = REPORTS.try_with(|reports| mem::take(&mut *reports.borrow_mut()));
-    for (on_done, delivery) in reports.unwrap_or_default() {
+    let taken = REPORTS.try_with(|reports| mem::take(&mut *reports.borrow_mut()));
+    let mut taken = taken.unwrap_or_default();
+    for (on_done, delivery) in taken.drain(..) {
         on_done.done(delivery);
     }
+    // Its place is used again, unless more has come meanwhile.
+    let _ = REPORTS.try_with(|reports| {
+        let mut reports = reports.borrow_mut();
+        if reports.capacity() == 0 {
+            *reports = taken;
+        }
+    });
 }

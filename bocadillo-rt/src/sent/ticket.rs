@@ -26,7 +26,9 @@ pub enum Delivery {
         ///
         /// Exact on HTTP/1 over an IO with vectored writes, as TCP is. Where hyper copies bytes into
         /// a write buffer first (small frames of HTTP/2, other IO), they count from then on, so
-        /// that the number may be too high by what fits into that buffer.
+        /// that the number may be too high by what fits into that buffer. On HTTP/2 it may be too low
+        /// by one frame (16 KiB, unless the client allows more): a stream can be reset while a frame
+        /// of it is being written, and that frame is finished.
         bytes: u64,
     },
     /// It was handed to a transport that does not tell.

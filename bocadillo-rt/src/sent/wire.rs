@@ -135,9 +135,34 @@ impl Wire {
     }
 }
 
+/// What hyper writes of its own before a response, when the request expects it.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Whether bytes of HTTP/1 hold the head of a final response, at once or after the interim one.
+pub(super) fn has_final_head(bytes: &[u8]) -> bool {
+    let is_final = |head: &[u8]| {
+        let status = &head[b"HTTP/1.1 ".len()..];
+        head.starts_with(b"HTTP/1.") && (status[0] != b'1' || status == b"101")
+    };
+    let mut heads = bytes.windows(b"HTTP/1.1 200".len());
+    heads.by_ref().take(INTERIM.len() + 1).any(is_final)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interim_response_is_no_head() {
+        assert!(!has_final_head(INTERIM));
+        for from in 0..=INTERIM.len() {
+            let mut bytes = INTERIM[from..].to_vec();
+            assert!(!has_final_head(&bytes));
+            bytes.extend(b"HTTP/1.0 202 Accepted\r\n\r\n");
+            assert!(has_final_head(&bytes), "after {from} bytes of it");
+        }
+        assert!(has_final_head(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+    }
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let len = (payload as u32).to_be_bytes();
