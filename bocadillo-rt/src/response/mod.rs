@@ -7,6 +7,9 @@ mod events;
 #[cfg(feature = "file")]
 mod file;
 mod finish;
+mod location;
+#[cfg(feature = "file")]
+mod range;
 
 use std::fmt::{self, Write as _};
 
@@ -30,8 +33,8 @@ pub use self::events::Event;
 pub(crate) use self::finish::may_have_content;
 
 // Constants, so that their bytes are checked by the compiler and not for each response.
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
-const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// RFC 8187: all but letters, digits and a few marks.
@@ -130,12 +133,12 @@ impl Response {
         self.head.status
     }
 
-    /// Makes this text the content.
+    /// Makes this text the content, as `text/plain; charset=utf-8`.
     pub fn text(&mut self, text: impl Into<Bytes>) {
         self.content(TEXT, text.into().into());
     }
 
-    /// Makes this HTML the content.
+    /// Makes this HTML the content, as `text/html; charset=utf-8`.
     pub fn html(&mut self, html: impl Into<Bytes>) {
         self.content(HTML, html.into().into());
     }
@@ -176,11 +179,23 @@ impl Response {
     /// Sends the client elsewhere, by a 302; for another kind, set the status afterwards: 301 and 308
     /// are for ever, 303 makes it a GET, 307 and 308 keep the method and the body.
     ///
-    /// What is no valid header value is a fault.
+    /// What a URL cannot have, as blanks and letters beyond ASCII, is percent-encoded; what is encoded
+    /// already stays. A `\` is encoded too: browsers would take it for `/`, and `/\evil.example` for
+    /// another host. A line break, or another control character, is a fault.
+    ///
+    /// A target that comes from the client must be looked at all the same: `//evil.example` is a URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut res = bocadillo::Response::new();
+    /// res.redirect("/über?q=a b&r=%20");
+    /// assert_eq!(res.headers()["location"], "/%C3%BCber?q=a%20b&r=%20");
+    /// ```
     #[doc(alias = "Redirect")]
     pub fn redirect(&mut self, location: impl AsRef<str>) {
         self.status(StatusCode::FOUND);
-        self.header(LOCATION, location.as_ref());
+        self.header(LOCATION, location::encoded(location.as_ref()));
     }
 
     /// Has the client save the content, under this name.
