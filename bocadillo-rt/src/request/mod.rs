@@ -33,7 +33,8 @@ use crate::{
     error::{Error, HttpError, Result},
     foreign::ClientAddr,
     host::Host,
-    routing::{FromParam, Params},
+    param::FromParam,
+    routing::Params,
 };
 
 #[cfg(feature = "multipart")]
