@@ -614,3 +614,226 @@ async fn a_body_that_does_not_come_is_given_up() {
         assert_eq!(client.reply(false).await.status(), 408, "{path}");
     }
 }
+
+/// A prefix such as `__Host-` is a promise of the browser's about the name as it came: a name that only
+/// decodes to it is another.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn names_of_cookies_are_compared_as_they_came() {
+    async fn read(req: &mut Request, res: &mut Response) {
+        let one = |name| req.cookie(name).map(|it| it.value().to_owned());
+        let all: Vec<_> = req.cookies().map(|it| it.name().to_owned()).collect();
+        res.text(format!(
+            "{:?} {:?} {all:?}",
+            one("__Host-sess"),
+            one("__Secure-id")
+        ));
+    }
+    let (addr, _) = start(App::new().add("/", &["get"], read)).await;
+    let mut client = Http1::connect(addr).await;
+    client
+        .send(
+            "GET / HTTP/1.1\r\nhost: a\r\n\
+             cookie: %5F%5FHost-sess=evil; __Secure%2Did=evil; __Host-sess=good\r\n\
+             cookie: __host-sess=evil; __Secure-id=x%3Dy\r\n\r\n",
+        )
+        .await;
+    assert_eq!(
+        client.reply(false).await.body,
+        r#"Some("good") Some("x=y") ["%5F%5FHost-sess", "__Secure%2Did", "__Host-sess", "__host-sess", "__Secure-id"]"#
+    );
+}
+
+/// One pair that cannot be read hides none of the others: not in its field, and not in the next.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn each_cookie_stands_for_itself() {
+    async fn read(req: &mut Request, res: &mut Response) {
+        let all: Vec<_> = req.cookies().map(|it| it.to_string()).collect();
+        res.text(all.join("|"));
+    }
+    let client = Client::new(App::new().add("/", &["get"], read));
+    for (fields, expected) in [
+        (
+            vec!["session=abc; name=Jürgen".as_bytes()],
+            "session=abc|name=Jürgen",
+        ),
+        (
+            vec![b"session=abc; name=J\xfcrgen; b=2".as_slice()],
+            "session=abc|b=2",
+        ),
+        (
+            vec![b"n\xffme=1; \xfc=2; b=2".as_slice(), b"c=3"],
+            "b=2|c=3",
+        ),
+        (
+            vec!["ключ=значение;b=%D0%B9".as_bytes()],
+            "ключ=значение|b=й",
+        ),
+        (vec![b"no pair; =none; a=; b=x=y".as_slice()], "a=|b=x=y"),
+        (vec![b"a=100%; b=%zz".as_slice()], "a=100%|b=%zz"),
+        (vec![b"a=\"1 2\"\t;\tb = 2 ".as_slice()], "a=\"1 2\"|b=2"),
+    ] {
+        let mut request = client.get("/");
+        for field in fields {
+            let value = http::HeaderValue::from_bytes(field).expect("a value");
+            request = request.header("cookie", value);
+        }
+        assert_eq!(request.await.text(), expected);
+    }
+}
+
+/// What a view sends is what it reads when the client sends it back.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn a_cookie_comes_back_as_it_was_sent() {
+    async fn sends(req: &mut Request, res: &mut Response) {
+        let (name, value) = req.raw_query().split_once('=').expect("a pair");
+        res.cookie((name.to_owned(), value.to_owned()));
+    }
+    async fn reads(req: &mut Request, res: &mut Response) {
+        let value = req.cookie(req.raw_query()).map(|it| it.value().to_owned());
+        res.text(value.unwrap_or_default());
+    }
+    let app = App::new()
+        .add("/sends", &["get"], sends)
+        .add("/reads", &["get"], reads);
+    let client = Client::new(app);
+    for (name, value) in [
+        ("plain", "1"),
+        ("a%20b", "100%25"),
+        ("__Host-sess", "a;b,c"),
+        ("x!y", "a=b"),
+    ] {
+        let sent = client.get(&format!("/sends?{name}={value}")).await;
+        let sent = sent.headers()["set-cookie"].clone();
+        let request = client.get(&format!("/reads?{name}")).header("cookie", sent);
+        assert_eq!(request.await.text(), value, "{name}");
+    }
+    for name in ["a(b", "a@b", "a,b"] {
+        let sent = client.get(&format!("/sends?{name}=1")).await;
+        assert_eq!(sent.status(), 500, "{name} is no name of a cookie");
+    }
+}
+
+#[tokio::test]
+async fn blanks_around_a_parameter_of_a_content_type_are_legal() {
+    async fn form(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        #[derive(Deserialize)]
+        struct Form {
+            a: String,
+        }
+        let form: Form = req.form().await?;
+        res.text(form.a);
+        Ok(())
+    }
+    let client = Client::new(app().add("/form", &["post"], form));
+    let json = r#"{"email": "a"}"#;
+    for (path, body, content_type, status) in [
+        (
+            "/form",
+            "a=1",
+            "application/x-www-form-urlencoded ; charset=utf-8",
+            200,
+        ),
+        (
+            "/form",
+            "a=1",
+            "application/x-www-form-urlencoded\t;charset=UTF-8",
+            200,
+        ),
+        ("/form", "a=1", "Application/X-WWW-Form-Urlencoded;", 200),
+        ("/form", "a=1", " application/x-www-form-urlencoded;;", 200),
+        ("/form", "a=1", "application/x-www-form-urlencoded x", 415),
+        ("/form", "a=1", "application/x-www-form-urlencodedx", 415),
+        ("/json", json, "application/json ; charset=utf-8", 200),
+        (
+            "/json",
+            json,
+            "application/problem+json ;charset=\"utf-8\"",
+            200,
+        ),
+        ("/json", json, "application/json;", 200),
+        ("/json", json, "application/jsonp", 415),
+        ("/json", json, "application/+json", 415),
+        ("/json", json, "/json", 415),
+    ] {
+        let request = client.post(path).header("content-type", content_type);
+        assert_eq!(request.body(body).await.status(), status, "{content_type}");
+    }
+}
+
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn a_boundary_is_found_however_it_is_written() {
+    async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        let mut field = form.next_field().await?.expect("a field");
+        res.text(field.text().await?);
+        Ok(())
+    }
+    let client = Client::new(App::new().add("/", &["post"], upload));
+    for (content_type, boundary, status) in [
+        ("multipart/form-data ; boundary=b", "b", 200),
+        ("Multipart/Form-Data; charset=utf-8; BOUNDARY=b;", "b", 200),
+        ("multipart/form-data; boundary=\"a;b c\"", "a;b c", 200),
+        (
+            "multipart/form-data; x=\"boundary=no;\"; boundary=\"a\\b\"",
+            "ab",
+            200,
+        ),
+        ("multipart/form-data; boundary=", "", 415),
+        ("multipart/form-data; boundary=\"\"", "", 415),
+        ("multipart/form-data; xboundary=b", "b", 415),
+        ("multipart/form-data; boundary=\"open", "open", 415),
+    ] {
+        let body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--{boundary}--\r\n"
+        );
+        let request = client.post("/").header("content-type", content_type);
+        assert_eq!(request.body(body).await.status(), status, "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_parameter_beyond_its_type_says_so() {
+    #[bocadillo::route("/u32/{n}")]
+    async fn unsigned(_req: &mut Request, _res: &mut Response, n: u32) {
+        let _ = n;
+    }
+    #[bocadillo::route("/i64/{n}")]
+    async fn signed(_req: &mut Request, _res: &mut Response, n: i64) {
+        let _ = n;
+    }
+    #[bocadillo::route("/f32/{n}")]
+    async fn float(_req: &mut Request, _res: &mut Response, n: f32) {
+        let _ = n;
+    }
+    let app = App::new().route(unsigned).route(signed).route(float);
+    let client = Client::new(app);
+    for (path, words) in [
+        ("/u32/4294967296", "Must be from 0 to 4294967295."),
+        ("/u32/-1", "Must be a whole number that is not negative."),
+        ("/u32/x", "Must be a whole number that is not negative."),
+        (
+            "/i64/9223372036854775808",
+            "Must be from -9223372036854775808 to 9223372036854775807.",
+        ),
+        (
+            "/i64/-9223372036854775809",
+            "Must be from -9223372036854775808 to 9223372036854775807.",
+        ),
+        ("/i64/1.5", "Must be a whole number."),
+        ("/f32/1e39", "Must be from -3.4028235e38 to 3.4028235e38."),
+        ("/f32/x", "Must be a number."),
+    ] {
+        let response = client.get(path).await;
+        assert_eq!(response.status(), 400, "{path}");
+        assert!(
+            response.text().contains(words),
+            "{path}: {}",
+            response.text()
+        );
+    }
+    assert_eq!(client.get("/u32/4294967295").await.status(), 200);
+}

@@ -1,6 +1,7 @@
 //! Forms with files.
 
 use std::{
+    borrow::Cow,
     fmt,
     pin::Pin,
     sync::{
@@ -13,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
-use super::Request;
+use super::{Request, content_type::MediaType};
 use crate::error::{Error, HttpError, Result};
 
 impl Request {
@@ -51,9 +52,14 @@ impl Request {
     pub fn multipart(&mut self) -> Result<Multipart> {
         self.expect_essence("multipart/form-data")?;
         let content_type = self.header(CONTENT_TYPE).unwrap_or_default();
-        let boundary = multer::parse_boundary(content_type).map_err(|_| {
-            HttpError::new(415).detail("The content type `multipart/form-data` has no boundary.")
-        })?;
+        let boundary = MediaType::parse(content_type)
+            .parameter("boundary")
+            .filter(|boundary| !boundary.is_empty())
+            .map(Cow::into_owned)
+            .ok_or_else(|| {
+                let detail = "The content type `multipart/form-data` has no boundary.";
+                HttpError::new(415).detail(detail)
+            })?;
         let limit = self.body_limit();
         let unparsed = Arc::new(AtomicUsize::new(0));
         let chunks = Chunks {
