@@ -114,6 +114,11 @@ impl Body {
         upload.into()
     }
 
+    /// Bytes that are there, or none: nothing can fail.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Empty | Kind::Full(_))
+    }
+
     /// Takes the place of one that mostly is empty.
     #[allow(
         clippy::mem_forget,

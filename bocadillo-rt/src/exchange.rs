@@ -123,6 +123,9 @@ impl<'a> Exchange<'a> {
             }
             let view = self.view_name();
             self.response.finish(self.request.method(), version, view);
+            if self.request.host().peer().is_some() {
+                self.response.hand_to_hyper();
+            }
         }
         match self.accept() {
             None => self.response.watch(self.request),

@@ -19,9 +19,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
+    authority,
     background::{About, Background, Runner, message},
     body::Body,
     boxed::BoxedService,
+    contain,
     exchange::{Running, is_failure},
     host::Peer,
     response::may_have_content,
@@ -102,8 +104,14 @@ where
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
         let busy = self.connection.busy(version);
-        let request = request.map(|body| Body::incoming(body, &busy, version));
-        self.begin(request, busy)
+        let (head, body) = request.into_parts();
+        let is_told = authority::is_told(&head);
+        let body = Body::incoming(body, &busy, version);
+        let mut future = self.begin(http::Request::from_parts(head, body), busy);
+        if !is_told {
+            future.stage = Stage::NoHost;
+        }
+        future
     }
 }
 
@@ -123,6 +131,8 @@ pin_project! {
         Called { #[pin] response: F },
         /// The runner has no room for what the service would register.
         HeldBack,
+        /// The request does not say for which host it is.
+        NoHost,
     }
 }
 
@@ -200,7 +210,7 @@ pub(crate) fn serve(
     let answering = foreign.begin(request, busy);
     Box::pin(async move {
         let response = answering.await?;
-        Ok(response.map(|body| body.map(Body::from)))
+        Ok(response.map(|body| body.map(|body| contain::of_service(body.into()))))
     })
 }
 
@@ -250,6 +260,7 @@ where
                     return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
                 }
                 StageProj::HeldBack => return Poll::Ready(Ok(held_back())),
+                StageProj::NoHost => return Poll::Ready(Ok(empty(StatusCode::BAD_REQUEST))),
                 StageProj::Ready { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {

@@ -19,6 +19,7 @@ mod app;
 mod authority;
 mod body;
 mod boxed;
+mod contain;
 mod detach;
 mod error;
 mod exchange;

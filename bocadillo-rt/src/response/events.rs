@@ -131,7 +131,8 @@ impl Response {
     /// Makes a stream of events the content. It lives as long as the client does, and as the server: a
     /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it.
     ///
-    /// If it yields an error, the response is cut off; the error is logged.
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
     ///
     /// # Examples
     ///
@@ -163,7 +164,8 @@ impl Response {
         E: Into<BoxError>,
     {
         let text = Texts(Box::pin(events));
-        self.content(EVENTS, Body::from_stream(text));
+        let body = self.contained(Body::from_stream(text));
+        self.content(EVENTS, body);
         let headers = &mut self.head.headers;
         headers.insert(CACHE_CONTROL, NO_CACHE);
         self.is_endless = true;
@@ -176,7 +178,7 @@ impl Response {
         }
         let body = mem::take(self.body_mut());
         let ending = Box::pin(ending.clone().cancelled_owned());
-        self.body(Body::new(Until { body, ending }));
+        *self.body_mut() = Body::new(Until { body, ending });
     }
 }
 

@@ -102,7 +102,7 @@ impl Response {
         self.may_declare_length = true;
         self.is_endless = false;
         self.is_file = true;
-        *self.body_mut() = Body::new(body);
+        self.body(Body::new(body));
         Ok(())
     }
 }

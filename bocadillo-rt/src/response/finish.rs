@@ -13,12 +13,18 @@ impl Response {
     /// Whether there is nothing to do about it before it can be sent.
     #[inline]
     pub(crate) fn is_ordinary(&self, version: Version) -> bool {
-        let is_special = self.may_declare_length || self.is_endless || self.fault.is_some();
+        let is_special = self.may_declare_length
+            || self.is_endless
+            || self.own_body.is_some()
+            || self.fault.is_some();
         !is_special && version != Version::HTTP_2 && may_have_content(self.head.status)
     }
 
     /// Makes what HTTP allows of what the view built.
-    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &str) {
+    pub(crate) fn finish(&mut self, method: &Method, version: Version, view: &'static str) {
+        if let Some(name) = &self.own_body {
+            name.set(view);
+        }
         if self.may_declare_length && may_have_content(self.head.status) {
             self.check_length(method);
         }

@@ -11,7 +11,10 @@ mod location;
 #[cfg(feature = "file")]
 mod range;
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    mem,
+};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -25,6 +28,7 @@ use serde::Serialize;
 use crate::{
     background::{IntoTask, Slot},
     body::Body,
+    contain::{Contained, ViewName},
     error::BoxError,
     sent::SentBody,
 };
@@ -74,6 +78,8 @@ pub struct Response {
     is_file: bool,
     /// Its content goes on until somebody leaves.
     is_endless: bool,
+    /// Its content is the user's own, which may fail: where that has the view's name from.
+    own_body: Option<ViewName>,
     /// Why the response cannot be sent as it is.
     fault: Option<Box<Fault>>,
 }
@@ -90,6 +96,7 @@ impl Response {
             may_declare_length: false,
             is_file: false,
             is_endless: false,
+            own_body: None,
             fault: None,
         }
     }
@@ -161,19 +168,45 @@ impl Response {
     /// Makes a stream of chunks (bytes, vectors, strings) the content; as text, unless the header
     /// `content-type` is set afterwards.
     ///
-    /// If it yields an error, the response is cut off; the error is logged.
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
     pub fn stream<S, T, E>(&mut self, stream: S)
     where
         S: Stream<Item = Result<T, E>> + Send + 'static,
         T: Into<Bytes>,
         E: Into<BoxError>,
     {
-        self.content(TEXT, Body::from_stream(stream));
+        let body = self.contained(Body::from_stream(stream));
+        self.content(TEXT, body);
     }
 
     /// Makes any body the content; its content type is yours to set.
+    ///
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
     pub fn body(&mut self, body: Body) {
+        self.own_body = None;
+        let body = self.contained(body);
         *self.body_mut() = body;
+    }
+
+    /// What fails in a body costs no more than its rest.
+    fn contained(&mut self, body: Body) -> Body {
+        if body.is_plain() {
+            return body;
+        }
+        let view = self.own_body.get_or_insert_default().clone();
+        Body::new(Contained::new(body, view))
+    }
+
+    /// hyper is the consumer of the body: what was yielded before it fails is to be sent.
+    pub(crate) fn hand_to_hyper(&mut self) {
+        if let Some(view) = self.own_body.take() {
+            let body = mem::take(self.body_mut());
+            if !body.is_plain() {
+                *self.body_mut() = Body::new(Contained::outermost(body, view));
+            }
+        }
     }
 
     /// Sends the client elsewhere, by a 302; for another kind, set the status afterwards: 301 and 308
