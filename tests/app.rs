@@ -747,6 +747,112 @@ async fn a_unix_socket_is_served() {
     std::fs::remove_file(&path).expect("it is there");
 }
 
+/// The next server can listen there; unless it does already.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_of_a_unix_socket_goes_with_its_server() {
+    use tokio::net::UnixListener;
+
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("socket-of-a-server-{}", std::process::id()));
+    let bind = || UnixListener::bind(&path).expect("nobody listens there");
+    let app = || App::new().add("/", &["get"], hello);
+
+    let stopped = app().with_graceful_shutdown(async {});
+    soon("the end", stopped.serve_with(bind()))
+        .await
+        .expect("it ends");
+    assert!(!path.exists(), "after a shutdown");
+
+    let fails = app().on_startup(async || Err(bocadillo::Error::msg("no database")));
+    let served = soon("the error", fails.serve_with(bind())).await;
+    served.expect_err("it does not begin");
+    assert!(!path.exists(), "after a start that failed");
+
+    let conflict = app().add("/", &["get"], hello);
+    conflict.serve_with(bind()).await.expect_err("it conflicts");
+    assert!(!path.exists(), "after a conflict");
+
+    let dropped = tokio::spawn(app().serve_with(bind()));
+    tokio::task::yield_now().await;
+    dropped.abort();
+    let _ = soon("the abort", dropped).await;
+    assert!(!path.exists(), "after its future was dropped");
+
+    soon("the end", async {
+        bocadillo::serve(bind(), Mounted)
+            .with_graceful_shutdown(async {})
+            .await
+    })
+    .await
+    .expect("it ends");
+    assert!(!path.exists(), "after `serve`");
+
+    // Another server has taken the place meanwhile.
+    let (stop, stopped) = oneshot::channel::<()>();
+    let old = app().with_graceful_shutdown(async { drop(stopped.await) });
+    let old = tokio::spawn(old.serve_with(bind()));
+    tokio::task::yield_now().await;
+    std::fs::remove_file(&path).expect("it is there");
+    let _new = bind();
+    drop(stop);
+    soon("the end", old)
+        .await
+        .expect("no panic")
+        .expect("it ends");
+    assert!(path.exists(), "it is the other's");
+    std::fs::remove_file(&path).expect("it is there");
+}
+
+/// Whose limit it was is said: the layer's own number is not known.
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn the_limit_of_a_layer_is_told_as_such() {
+    async fn whole(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        req.body().await?;
+        Ok(())
+    }
+    async fn stream(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let mut stream = req.stream();
+        while stream.chunk().await?.is_some() {}
+        Ok(())
+    }
+    async fn form(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        while let Some(mut field) = form.next_field().await? {
+            while field.chunk().await?.is_some() {}
+        }
+        Ok(())
+    }
+    let app = App::new()
+        .add("/whole", &["post"], whole)
+        .add("/stream", &["post"], stream)
+        .add("/form", &["post"], form)
+        .layer(RequestBodyLimitLayer::new(100));
+    let (addr, _) = start(app).await;
+    for path in ["/whole", "/stream", "/form"] {
+        let mut client = Http1::connect(addr).await;
+        let head = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
+        let body = format!("{head}{}", "x".repeat(200));
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\
+                 content-type: multipart/form-data; boundary=b\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            ))
+            .await;
+        let reply = client.reply(false).await;
+        assert_eq!(reply.status(), 413, "{path}");
+        assert!(
+            reply
+                .body
+                .contains("longer than a layer around the app allows"),
+            "{path}: {}",
+            reply.body
+        );
+    }
+}
+
 /// A stream of events would go on for ever: nobody waits for it at the end, and its client sees an end.
 #[tokio::test]
 async fn a_stream_of_events_ends_with_the_server() {

@@ -107,11 +107,17 @@ impl Contained {
                 tracing::error!(view, error, "body of the response failed; it is cut off");
             };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(log)) {
-                self.view
-                    .log_panic(&*panic, "body of the response failed, and its error panicked");
+                self.view.log_panic(
+                    &*panic,
+                    "body of the response failed, and its error panicked",
+                );
             }
         }
-        self.failed = Some(if is_told { error } else { Box::new(Told(error)) });
+        self.failed = Some(if is_told {
+            error
+        } else {
+            Box::new(Told(error))
+        });
         self.end();
     }
 
@@ -248,7 +254,11 @@ impl Drop for Chunk {
     fn drop(&mut self) {
         let mut state = self.flight.lock();
         state.chunks -= 1;
-        let waker = if state.chunks == 0 { state.waker.take() } else { None };
+        let waker = if state.chunks == 0 {
+            state.waker.take()
+        } else {
+            None
+        };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

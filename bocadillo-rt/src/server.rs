@@ -33,7 +33,7 @@ use crate::{
     foreign::Foreign,
     host::Peer,
     limits::Limits,
-    listener::Listener,
+    listener::{Listener, Removing},
     log,
     mount::Layered,
     request::Source,
@@ -141,6 +141,7 @@ where
             shutdown,
         } = self;
         runner.adopt_current();
+        let listener = Removing::new(listener);
         Box::pin(async move {
             let serve =
                 |connection, addr| Foreign::new(service.clone(), runner.clone(), connection, addr);

@@ -10,7 +10,7 @@ use crate::{
     boxed::BoxedService,
     detach::Detached,
     error::{Error, Result},
-    listener::Listener,
+    listener::{Listener, Removing},
     routing::{Conflict, Router},
     server,
     shutdown::Shutdown,
@@ -109,10 +109,13 @@ impl App {
 
     /// Serves the connections of this listener; as [`serve`](Self::serve).
     ///
+    /// The file of a Unix socket is removed at the end.
+    ///
     /// # Errors
     ///
     /// As [`serve`](Self::serve).
     pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
+        let listener = Removing::new(listener);
         let limits = self.limits.clone();
         let faults = mem::take(&mut self.faults);
         let shutdown = mem::take(&mut self.shutdown);

@@ -392,6 +392,10 @@ fn gone(why: Gone, limit: usize) -> Error {
             "the request's body was lost: the future that read it was dropped before its end",
         ),
         Gone::TooLong => too_long(limit),
+        Gone::TooLongForLayer => {
+            let detail = "The body is longer than a layer around the app allows.";
+            HttpError::new(413).detail(detail).into()
+        }
         Gone::Late => HttpError::new(408).detail("The body took too long.").into(),
         Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
     }
