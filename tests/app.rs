@@ -1160,3 +1160,31 @@ async fn a_redirect_for_a_slash_keeps_the_method() {
     let response = Client::new(app).get("//evil.example/").await;
     assert_eq!(response.headers()["location"], "../evil.example");
 }
+
+/// With its detail, in its own form.
+#[tokio::test]
+async fn a_handler_of_errors_reads_what_the_client_would_get() {
+    async fn fails(_req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let detail = serde_json::json!({ "name": "is taken" });
+        Err(HttpError::new(409).detail(detail).into())
+    }
+    let app = App::new().add("/", &["get"], fails).on_error(
+        |_req: &Request, res: &mut Response, error: &HttpError| {
+            let detail = error.get_detail().and_then(|it| it["name"].as_str());
+            res.header("x-detail", detail.unwrap_or("none"));
+            res.status(error.status());
+            res.json(error);
+        },
+    );
+    let client = Client::new(app);
+    let response = client.get("/").await;
+    assert_eq!(response.status(), 409);
+    assert_eq!(response.headers()["x-detail"], "is taken");
+    assert_eq!(
+        response.text(),
+        r#"{"error":"409 Conflict","status":409,"detail":{"name":"is taken"}}"#
+    );
+    let response = client.get("/none").await;
+    assert_eq!(response.headers()["x-detail"], "none");
+    assert_eq!(response.text(), r#"{"error":"404 Not Found","status":404}"#);
+}

@@ -837,3 +837,194 @@ async fn a_path_parameter_beyond_its_type_says_so() {
     }
     assert_eq!(client.get("/u32/4294967295").await.status(), 200);
 }
+
+/// Fields by their names, whatever their order; files with their content, in memory or not.
+#[cfg(feature = "multipart")]
+mod form_data {
+    use super::*;
+
+    const HEAD: &str = "content-type: multipart/form-data; boundary=b\r\n";
+
+    fn field(head: &str, content: &str) -> String {
+        format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    }
+
+    fn file(name: &str, file_name: &str, content: &str) -> String {
+        let head = format!("name=\"{name}\"; filename=\"{file_name}\"\r\nContent-Type: text/csv");
+        field(&head, content)
+    }
+
+    async fn post(addr: std::net::SocketAddr, path: &str, form: &str) -> support::Reply {
+        let mut client = Http1::connect(addr).await;
+        let body = format!("{form}--b--\r\n");
+        let length = body.len();
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\n{HEAD}content-length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+        client.reply(false).await
+    }
+
+    /// Tells texts and files, each file with a sum of its bytes.
+    async fn tells(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let form = req.form_data_within(8 * 1024 * 1024).await?;
+        let mut told = Vec::new();
+        for name in ["a", "b"] {
+            told.extend(form.texts(name).map(|text| format!("{name}={text}")));
+            for file in form.files(name) {
+                let bytes = file.bytes().await?;
+                let again = file.bytes().await?;
+                assert_eq!(bytes, again);
+                assert_eq!(bytes.len() as u64, file.len());
+                let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+                    "saved-{}-{}",
+                    std::process::id(),
+                    file.file_name()
+                ));
+                file.save(&path).await?;
+                assert_eq!(std::fs::read(&path)?, bytes);
+                std::fs::remove_file(&path)?;
+                let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
+                let (file_name, kind) = (file.file_name(), file.content_type());
+                told.push(format!("{name}:{file_name}:{kind:?}:{}:{sum}", bytes.len()));
+            }
+        }
+        res.text(told.join("|"));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn is_read_whole() {
+        let (addr, _) = start(App::new().add("/", &["post"], tells)).await;
+        let form = file("a", "1.csv", "1,2")
+            + &field("name=\"b\"", "ü")
+            + &field("name=\"a\"", "one")
+            + &file("b", "", "")
+            + &field("name=\"a\"", "two")
+            + &file("a", "2.csv", "");
+        assert_eq!(
+            post(addr, "/", &form).await.body,
+            "a=one|a=two|a:1.csv:Some(\"text/csv\"):3:143|a:2.csv:Some(\"text/csv\"):0:0|b=ü"
+        );
+        assert_eq!(post(addr, "/", "").await.body, "");
+    }
+
+    /// Each of them is told from the others, on disk too.
+    #[tokio::test]
+    async fn large_files_are_kept_on_disk() {
+        let (addr, _) = start(App::new().add("/", &["post"], tells)).await;
+        let sizes = [600_000, 600_000, 10, 1_500_000, 400_000];
+        let mut form = String::new();
+        let mut expected = Vec::new();
+        for (at, size) in sizes.into_iter().enumerate() {
+            let letter = char::from(b'a' + at as u8);
+            form += &file("a", &letter.to_string(), &letter.to_string().repeat(size));
+            let sum = size as u64 * letter as u64;
+            expected.push(format!("a:{letter}:Some(\"text/csv\"):{size}:{sum}"));
+        }
+        assert_eq!(post(addr, "/", &form).await.body, expected.join("|"));
+    }
+
+    #[tokio::test]
+    async fn has_its_limits() {
+        async fn small(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+            let form = req.form_data().await?;
+            res.text(form.text("a").unwrap_or_default().to_owned());
+            Ok(())
+        }
+        let app = App::new()
+            .add("/", &["post"], small)
+            .limits(Limits::new().body(100));
+        let (addr, _) = start(app).await;
+        let long = |bytes| "x".repeat(bytes);
+        for (what, form, status) in [
+            ("just fits", field("name=\"a\"", &long(99)), 200),
+            (
+                "with its name too long",
+                field("name=\"aa\"", &long(99)),
+                413,
+            ),
+            (
+                "two together",
+                field("name=\"a\"", &long(50)).repeat(2),
+                413,
+            ),
+            ("a file that fits", file("a", "f", &long(100)), 200),
+            ("a file that does not", file("a", "f", &long(101)), 413),
+            ("two files", file("a", "f", &long(51)).repeat(2), 413),
+            (
+                "a text beside a file",
+                field("name=\"a\"", &long(80)) + &file("b", "f", &long(100)),
+                200,
+            ),
+            ("too many", field("name=\"\"", "").repeat(1001), 413),
+            ("not too many", field("name=\"\"", "").repeat(1000), 200),
+            ("no name", field("x=\"a\"", "1"), 400),
+        ] {
+            let reply = post(addr, "/", &form).await;
+            assert_eq!(reply.status(), status, "{what}: {}", reply.body);
+        }
+    }
+
+    #[tokio::test]
+    async fn that_is_cut_off_or_malformed_is_no_form() {
+        let client = Client::new(App::new().add("/", &["post"], tells));
+        for (body, content_type, status) in [
+            (
+                field("name=\"a\"", "cut"),
+                "multipart/form-data; boundary=b",
+                400,
+            ),
+            (String::new(), "multipart/form-data; boundary=b", 400),
+            (field("name=\"a\"", "1"), "text/plain", 415),
+            (field("name=\"a\"", "1"), "multipart/form-data", 415),
+        ] {
+            let request = client.post("/").header("content-type", content_type);
+            assert_eq!(request.body(body).await.status(), status, "{content_type}");
+        }
+        let mut bytes = field("name=\"a\"", "?").into_bytes();
+        let at = bytes
+            .iter()
+            .position(|byte| *byte == b'?')
+            .expect("it is there");
+        bytes[at] = 0xff;
+        bytes.extend(b"--b--\r\n");
+        let request = client
+            .post("/")
+            .header("content-type", "multipart/form-data; boundary=b");
+        assert_eq!(
+            request.body(bytes).await.status(),
+            400,
+            "a text that is not UTF-8"
+        );
+    }
+
+    #[tokio::test]
+    async fn has_texts_with_a_type() {
+        #[derive(Deserialize)]
+        struct Order {
+            email: String,
+            #[serde(default)]
+            tag: Vec<String>,
+        }
+        async fn order(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+            let form = req.form_data().await?;
+            let Order { email, tag } = form.parse()?;
+            res.text(format!("{email} {tag:?}"));
+            Ok(())
+        }
+        let (addr, _) = start(App::new().add("/", &["post"], order)).await;
+        let form = field("name=\"tag\"", "a&b=c")
+            + &field("name=\"email\"", "a+b@example.net")
+            + &field("name=\"tag\"", "ü");
+        let reply = post(addr, "/", &form).await;
+        assert_eq!(reply.body, "a+b@example.net [\"a&b=c\", \"ü\"]");
+        let without = post(addr, "/", &field("name=\"tag\"", "a")).await;
+        assert_eq!(without.status(), 400);
+        assert!(
+            without.body.contains("missing field `email`"),
+            "{without:?}"
+        );
+    }
+}

@@ -118,25 +118,11 @@ async fn cookies_are_sent_beside_each_other() {
     assert_eq!(client.get("/breaks").await.status(), 500);
 }
 
-/// A stream of what a channel brings, as one that waits for what happens.
-struct Events(tokio::sync::mpsc::Receiver<Event>);
-
-impl futures_core::Stream for Events {
-    type Item = Result<Event, std::io::Error>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx).map(|event| event.map(Ok))
-    }
-}
-
 #[tokio::test]
 async fn events_come_as_they_happen() {
     async fn replaced(_req: &mut Request, res: &mut Response) {
-        let (_events, none) = tokio::sync::mpsc::channel(1);
-        res.event_stream(Events(none));
+        let (_events, none) = tokio::sync::mpsc::channel::<Event>(1);
+        res.event_stream(none);
         res.text("no events");
     }
     async fn events(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
@@ -144,7 +130,7 @@ async fn events_come_as_they_happen() {
         let done = req
             .state::<tokio::sync::mpsc::Sender<&'static str>>()?
             .clone();
-        res.event_stream(Events(rx));
+        res.event_stream(rx);
         res.background(async move {
             let _ = done.send("after the stream").await;
         });
@@ -606,4 +592,77 @@ mod ranges {
         let request = client.get("/").header("if-range", etag.clone()).await;
         assert_eq!(request.status(), 200, "without a range it says nothing");
     }
+}
+
+/// Without a crate for it, or a `Stream` of one's own.
+#[tokio::test]
+async fn a_channel_is_a_stream() {
+    use std::io;
+    use tokio::sync::mpsc;
+
+    fn send<T>(items: impl IntoIterator<Item = T>) -> mpsc::UnboundedReceiver<T> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        for item in items {
+            tx.send(item).unwrap_or_else(|_| panic!("it is there"));
+        }
+        rx
+    }
+    async fn strings(_req: &mut Request, res: &mut Response) {
+        let (tx, rx) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for text in ["a", "b", "c"] {
+                tx.send(text.to_owned()).await.expect("it is there");
+            }
+        });
+        res.stream(rx);
+    }
+    async fn unbounded(_req: &mut Request, res: &mut Response) {
+        res.stream(send(["a", "b", "c"]));
+    }
+    async fn vectors(_req: &mut Request, res: &mut Response) {
+        res.stream(send([b"a".to_vec(), b"bc".to_vec()]));
+    }
+    async fn results(_req: &mut Request, res: &mut Response) {
+        res.stream(send([Ok::<_, io::Error>("ab"), Ok("c")]));
+    }
+    async fn fails(_req: &mut Request, res: &mut Response) {
+        res.stream(send([Ok("abc"), Err(io::Error::other("no more"))]));
+    }
+    async fn events(_req: &mut Request, res: &mut Response) {
+        res.event_stream(send([Ok::<_, io::Error>(Event::new("a"))]));
+    }
+    let app = App::new()
+        .add("/strings", &["get"], strings)
+        .add("/unbounded", &["get"], unbounded)
+        .add("/vectors", &["get"], vectors)
+        .add("/results", &["get"], results)
+        .add("/fails", &["get"], fails)
+        .add("/events", &["get"], events);
+    let client = Client::new(app);
+    for path in ["/strings", "/unbounded", "/vectors", "/results"] {
+        assert_eq!(client.get(path).await.text(), "abc", "{path}");
+    }
+    assert!(
+        client.get("/fails").await.body().is_err(),
+        "no short success"
+    );
+    assert_eq!(client.get("/events").await.text(), "data: a\n\n");
+}
+
+#[tokio::test]
+async fn the_name_of_an_attachment_is_any_text() {
+    async fn sends(_req: &mut Request, res: &mut Response) {
+        let name = String::from("a.csv");
+        res.attachment(&name);
+        res.attachment(name.as_str());
+        res.attachment(std::borrow::Cow::from("b.csv"));
+        res.attachment(format!("{name}.gz"));
+    }
+    let response = Client::new(App::new().add("/", &["get"], sends))
+        .get("/")
+        .await;
+    assert_eq!(
+        response.headers()["content-disposition"],
+        "attachment; filename=\"a.csv.gz\""
+    );
 }

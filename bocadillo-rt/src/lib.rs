@@ -55,9 +55,11 @@ pub use listener::Listener;
 pub use param::FromParam;
 pub use request::{BodyStream, Request};
 #[cfg(feature = "multipart")]
-pub use request::{Field, Multipart};
+pub use request::{Field, FormData, FormFile, Multipart};
 pub use respond::ServiceFuture;
-pub use response::{Event, Response};
+#[doc(hidden)]
+pub use response::kinds;
+pub use response::{Chunk, Event, IntoChunks, Response};
 pub use route_fn::{RouteFn, RouteMeta, Routed};
 pub use server::{Serve, serve};
 pub use view::{View, ViewOutcome};

@@ -5,6 +5,8 @@ mod content_type;
 mod cookies;
 mod form;
 #[cfg(feature = "multipart")]
+mod form_data;
+#[cfg(feature = "multipart")]
 mod multipart;
 mod query;
 mod source;
@@ -37,6 +39,8 @@ use crate::{
     routing::Params,
 };
 
+#[cfg(feature = "multipart")]
+pub use self::form_data::{FormData, FormFile};
 #[cfg(feature = "multipart")]
 pub use self::multipart::{Field, Multipart};
 use self::source::Gone;

@@ -1,5 +1,6 @@
 //! What the client gets, and what is done after it has it.
 
+mod chunks;
 #[cfg(feature = "cookie")]
 mod cookies;
 mod errors;
@@ -17,7 +18,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_core::Stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
@@ -29,10 +29,10 @@ use crate::{
     background::{IntoTask, Slot},
     body::Body,
     contain::{Contained, ViewName},
-    error::BoxError,
     sent::SentBody,
 };
 
+pub use self::chunks::{Chunk, IntoChunks, kinds};
 pub use self::events::Event;
 pub(crate) use self::finish::may_have_content;
 
@@ -166,17 +166,38 @@ impl Response {
     }
 
     /// Makes a stream of chunks (bytes, vectors, strings) the content; as text, unless the header
-    /// `content-type` is set afterwards.
+    /// `content-type` is set afterwards. It may be the receiver of a tokio channel.
     ///
     /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
     /// has the error with the view's name.
-    pub fn stream<S, T, E>(&mut self, stream: S)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, testing::Client};
+    /// use tokio::sync::mpsc;
+    ///
+    /// async fn count(_req: &mut Request, res: &mut Response) {
+    ///     let (tx, rx) = mpsc::channel(1);
+    ///     tokio::spawn(async move {
+    ///         for number in 1..=3 {
+    ///             // The client may have left.
+    ///             let _ = tx.send(format!("{number}\n")).await;
+    ///         }
+    ///     });
+    ///     res.stream(rx);
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = Client::new(App::new().add("/", &["get"], count));
+    /// assert_eq!(client.get("/").await.text(), "1\n2\n3\n");
+    /// # }
+    /// ```
+    pub fn stream<S, Kind>(&mut self, stream: S)
     where
-        S: Stream<Item = Result<T, E>> + Send + 'static,
-        T: Into<Bytes>,
-        E: Into<BoxError>,
+        S: IntoChunks<Kind, Chunk: Into<Bytes>>,
     {
-        let body = self.contained(Body::from_stream(stream));
+        let body = self.contained(Body::from_stream(stream.into_chunks()));
         self.content(TEXT, body);
     }
 
@@ -203,9 +224,12 @@ impl Response {
     pub(crate) fn hand_to_hyper(&mut self) {
         if let Some(view) = self.own_body.take() {
             let body = mem::take(self.body_mut());
-            if !body.is_plain() {
-                *self.body_mut() = Body::new(Contained::outermost(body, view));
-            }
+            // It may have been replaced by something plain.
+            *self.body_mut() = if body.is_plain() {
+                body
+            } else {
+                Body::new(Contained::outermost(body, view))
+            };
         }
     }
 
@@ -231,20 +255,21 @@ impl Response {
         self.header(LOCATION, location::encoded(location.as_ref()));
     }
 
-    /// Has the client save the content, under this name.
+    /// Has the client save the content, under this name: any text, owned or not.
     ///
     /// # Examples
     ///
     /// ```
     /// let mut res = bocadillo::Response::new();
     /// res.bytes(vec![1, 2, 3]);
-    /// res.attachment("señal.bin");
+    /// res.attachment(format!("{}.bin", "señal"));
     /// assert_eq!(
     ///     res.headers()["content-disposition"],
     ///     "attachment; filename=\"se_al.bin\"; filename*=UTF-8''se%C3%B1al.bin",
     /// );
     /// ```
-    pub fn attachment(&mut self, file_name: &str) {
+    pub fn attachment(&mut self, file_name: impl AsRef<str>) {
+        let file_name = file_name.as_ref();
         // For those that do not know the second form: what cannot be in the first is replaced.
         let plain: String = file_name
             .chars()
