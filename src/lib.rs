@@ -61,7 +61,7 @@
 //! | `log` | ✔ | `tracing-subscriber`: the log on stderr of [`bocadillo::main`](macro@main) | 1.85 |
 //! | `cookie` | | `cookie`: [`Request::cookie`], [`Response::cookie`](Response) | 1.85 |
 //! | `file` | | `tower-http`: `Response::file` | 1.85 |
-//! | `multipart` | | `multer`: forms with files, `Request::multipart` | 1.85 |
+//! | `multipart` | | `multer`, `tempfile`: forms with files, `Request::multipart`, `Request::form_data` | 1.85 |
 //! | `tls` | | `rustls`, `tokio-rustls`, `ring`: the module `tls` | 1.85 |
 //! | `full` | | all of these | 1.85 |
 //! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](mod@background#metrics) | 1.85 |
@@ -84,16 +84,16 @@ pub mod __private {
 }
 
 pub use bocadillo_rt::{
-    App, Body, BodyStream, BoxError, BoxedFuture, BoxedService, Error, Event, FromParam, HttpError,
-    Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed, Serve, ServiceFuture,
-    Socket, View, ViewOutcome, background,
+    App, Body, BodyStream, BoxError, BoxedFuture, BoxedService, Chunk, Error, Event, FromParam,
+    HttpError, IntoChunks, Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed,
+    Serve, ServiceFuture, Socket, View, ViewOutcome, background,
     background::{Runner, Task, gather},
     sent, serve, testing,
 };
 
 #[cfg(feature = "multipart")]
 #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
-pub use bocadillo_rt::{Field, Multipart};
+pub use bocadillo_rt::{Field, FormData, FormFile, Multipart};
 
 #[cfg(feature = "cookie")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]

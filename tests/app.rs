@@ -93,7 +93,7 @@ async fn a_missing_slash_is_redirected_and_never_elsewhere() {
         ("/of/me?a=b", "./me/?a=b"),
         // None of these is another host to a browser, which takes `\\` for `/`.
         ("/of/%2F%2Fevil", "./%2F%2Fevil/"),
-        ("/of/\\\\evil.example", "./\\\\evil.example/"),
+        ("/of/\\\\evil.example", "./%5C%5Cevil.example/"),
     ] {
         let response = client.get(from).await;
         assert_eq!(response.status(), 302, "{from}");
@@ -748,6 +748,112 @@ async fn a_unix_socket_is_served() {
     std::fs::remove_file(&path).expect("it is there");
 }
 
+/// The next server can listen there; unless it does already.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_of_a_unix_socket_goes_with_its_server() {
+    use tokio::net::UnixListener;
+
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("socket-of-a-server-{}", std::process::id()));
+    let bind = || UnixListener::bind(&path).expect("nobody listens there");
+    let app = || App::new().add("/", &["get"], hello);
+
+    let stopped = app().with_graceful_shutdown(async {});
+    soon("the end", stopped.serve_with(bind()))
+        .await
+        .expect("it ends");
+    assert!(!path.exists(), "after a shutdown");
+
+    let fails = app().on_startup(async || Err(bocadillo::Error::msg("no database")));
+    let served = soon("the error", fails.serve_with(bind())).await;
+    served.expect_err("it does not begin");
+    assert!(!path.exists(), "after a start that failed");
+
+    let conflict = app().add("/", &["get"], hello);
+    conflict.serve_with(bind()).await.expect_err("it conflicts");
+    assert!(!path.exists(), "after a conflict");
+
+    let dropped = tokio::spawn(app().serve_with(bind()));
+    tokio::task::yield_now().await;
+    dropped.abort();
+    let _ = soon("the abort", dropped).await;
+    assert!(!path.exists(), "after its future was dropped");
+
+    soon("the end", async {
+        bocadillo::serve(bind(), Mounted)
+            .with_graceful_shutdown(async {})
+            .await
+    })
+    .await
+    .expect("it ends");
+    assert!(!path.exists(), "after `serve`");
+
+    // Another server has taken the place meanwhile.
+    let (stop, stopped) = oneshot::channel::<()>();
+    let old = app().with_graceful_shutdown(async { drop(stopped.await) });
+    let old = tokio::spawn(old.serve_with(bind()));
+    tokio::task::yield_now().await;
+    std::fs::remove_file(&path).expect("it is there");
+    let _new = bind();
+    drop(stop);
+    soon("the end", old)
+        .await
+        .expect("no panic")
+        .expect("it ends");
+    assert!(path.exists(), "it is the other's");
+    std::fs::remove_file(&path).expect("it is there");
+}
+
+/// Whose limit it was is said: the layer's own number is not known.
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn the_limit_of_a_layer_is_told_as_such() {
+    async fn whole(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        req.body().await?;
+        Ok(())
+    }
+    async fn stream(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let mut stream = req.stream();
+        while stream.chunk().await?.is_some() {}
+        Ok(())
+    }
+    async fn form(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        while let Some(mut field) = form.next_field().await? {
+            while field.chunk().await?.is_some() {}
+        }
+        Ok(())
+    }
+    let app = App::new()
+        .add("/whole", &["post"], whole)
+        .add("/stream", &["post"], stream)
+        .add("/form", &["post"], form)
+        .layer(RequestBodyLimitLayer::new(100));
+    let (addr, _) = start(app).await;
+    for path in ["/whole", "/stream", "/form"] {
+        let mut client = Http1::connect(addr).await;
+        let head = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
+        let body = format!("{head}{}", "x".repeat(200));
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\
+                 content-type: multipart/form-data; boundary=b\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            ))
+            .await;
+        let reply = client.reply(false).await;
+        assert_eq!(reply.status(), 413, "{path}");
+        assert!(
+            reply
+                .body
+                .contains("longer than a layer around the app allows"),
+            "{path}: {}",
+            reply.body
+        );
+    }
+}
+
 /// A stream of events would go on for ever: nobody waits for it at the end, and its client sees an end.
 #[tokio::test]
 async fn a_stream_of_events_ends_with_the_server() {
@@ -863,4 +969,225 @@ async fn a_panic_before_the_view_is_a_500() {
     for path in ["/param/x", "/plain", "/param/y"] {
         assert_eq!(client.request("GET", path).await.status(), 500, "{path}");
     }
+}
+
+/// As browsers send what stands in the address bar.
+#[tokio::test]
+async fn a_route_is_found_whatever_of_it_is_encoded() {
+    async fn index(_req: &mut Request, res: &mut Response) {
+        res.text("index");
+    }
+    #[route("/é{x}/z")]
+    async fn param(_req: &mut Request, res: &mut Response, x: String) {
+        res.text(x);
+    }
+    #[route("/über/{rest:path}")]
+    async fn rest(_req: &mut Request, res: &mut Response, rest: String) {
+        res.text(rest);
+    }
+    let app = App::new()
+        .add("/café", &["get"], index)
+        .add("/a b", &["get"], index)
+        .add("/f/x", &["get"], index)
+        .add("/caf%C3%A9/%e2%82%ac", &["get"], index)
+        .add("/a%2Fb", &["get"], index)
+        .add("/50%", &["get"], index)
+        .add("/%7Bbraces%7D", &["get"], index)
+        .add("/.well-known/x", &["get"], index)
+        .add("/%25literal", &["get"], index)
+        .route(param)
+        .route(rest)
+        .group("/größe", |group| group.add("/ß", &["get"], index))
+        .mount("/mount é", Mounted);
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    let (mut send, _driver) = support::http2(addr, &h2::client::Builder::new()).await;
+    for (path, status, body) in [
+        ("/caf%C3%A9", 200, "index"),
+        ("/caf%c3%a9", 200, "index"),
+        ("/%63af%C3%A9", 200, "index"),
+        ("/caf%C3%A9/%E2%82%AC", 200, "index"),
+        ("/caf%E9", 404, ""),
+        ("/cafe%CC%81", 404, ""),
+        ("/a%20b", 200, "index"),
+        ("/a+b", 404, ""),
+        ("/%66/x", 200, "index"),
+        ("/f%2Fx", 404, ""),
+        ("/%66%2fx", 404, ""),
+        ("/a%2Fb", 200, "index"),
+        ("/a%2fb", 200, "index"),
+        ("/a/b", 404, ""),
+        // Decoded once: this is `%2F`, and no slash.
+        ("/a%252Fb", 404, ""),
+        ("/%2563afe", 404, ""),
+        ("/50%25", 200, "index"),
+        ("/50%", 200, "index"),
+        ("/%7Bbraces%7D", 200, "index"),
+        ("/%2Ewell-known/x", 200, "index"),
+        ("/%25literal", 200, "index"),
+        ("/%literal", 200, "index"),
+        ("/%2525literal", 404, ""),
+        ("/gr%C3%B6%C3%9Fe/%C3%9F", 200, "index"),
+        ("/%C3%A9%C3%A8%2F%2541/z", 200, "è/%41"),
+        ("/%C3%A9a/%7A", 200, "a"),
+        ("/%C3%BCber/a%2Fb/%25", 200, "a/b/%"),
+        ("/%C3%BCber/%ff", 400, ""),
+        ("/%C3%BCber/a%zz", 400, ""),
+        ("/mount%20%C3%A9/%61/b%2Fc", 200, "/%61/b%2Fc"),
+        ("/mount%20%C3%A9", 200, "/"),
+        ("/mount%20%C3%A9%2Fa", 404, ""),
+    ] {
+        let reply = client.request("GET", path).await;
+        assert_eq!(reply.status(), status, "{path}: {}", reply.body);
+        if status == 200 {
+            assert_eq!(reply.body, body, "{path}");
+        }
+        let response = support::http2_request(&mut send, "GET", path).await;
+        let response = soon("a response", response).await.expect("one");
+        assert_eq!(response.status(), status, "{path} by HTTP/2");
+    }
+}
+
+#[tokio::test]
+async fn routes_that_are_the_same_when_decoded_conflict() {
+    for (one, other) in [
+        ("/café", "/caf%C3%A9"),
+        ("/a b", "/a%20b"),
+        ("/f", "/%66"),
+        ("/a%2fb", "/a%2Fb"),
+        ("/50%", "/50%25"),
+        ("/é/{x}", "/%C3%A9/{x}"),
+        ("/é/{x}", "/%C3%A9/{y}"),
+    ] {
+        let app = App::new()
+            .add(one, &["get"], hello)
+            .add(other, &["get"], hello);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let served = soon("the error", app.serve_with(listener)).await;
+        let error = served.expect_err(other).to_string();
+        assert!(error.contains("tests/app.rs:"), "{one} {other}: {error}");
+    }
+    for (one, other) in [("/a%2Fb", "/a/b"), ("/%7Bx%7D", "/{x}"), ("/%25", "/%2525")] {
+        let app = App::new()
+            .add(one, &["get"], hello)
+            .add(other, &["post"], path)
+            .with_graceful_shutdown(async {});
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let served = soon("the end", app.serve_with(listener)).await;
+        served.unwrap_or_else(|error| panic!("{one} {other}: {error}"));
+    }
+}
+
+/// What is encoded is the folder's to decode, which refuses what leads out of it.
+#[tokio::test]
+async fn nothing_escapes_a_mounted_folder() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("folder-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("a b")).expect("a folder");
+    std::fs::write(folder.join("a b/in.txt"), "inside").expect("a file");
+    std::fs::write(folder.with_extension("secret"), "outside").expect("a file");
+    let secret = folder.with_extension("secret");
+    let secret = secret
+        .file_name()
+        .and_then(|it| it.to_str())
+        .expect("a name");
+    let app = App::new().mount("/fi les", tower_http::services::ServeDir::new(&folder));
+    let (addr, _) = start(app).await;
+    let mut client = Http1::connect(addr).await;
+    let inside = client.request("GET", "/fi%20les/a%20b/in.txt").await;
+    assert_eq!((inside.status(), &*inside.body), (200, "inside"));
+    for dots in [
+        "..",
+        "%2e%2e",
+        ".%2E",
+        "%252e%252e",
+        "a%20b/../..",
+        "a%20b%2F..%2F..",
+    ] {
+        for slash in ["/", "%2F", "%2f", "%5C", "\\"] {
+            for prefix in ["/fi%20les/", "/fi%20les%2F", "/%66i%20les/"] {
+                let path = format!("{prefix}{dots}{slash}{secret}");
+                let reply = client.request("GET", &path).await;
+                assert_ne!(reply.status(), 200, "{path}");
+                assert!(!reply.body.contains("outside"), "{path}");
+            }
+        }
+    }
+}
+
+/// 302 makes browsers forget method and body.
+#[tokio::test]
+async fn a_redirect_for_a_slash_keeps_the_method() {
+    let inner = App::new()
+        .add("/o", &["*"], hello)
+        .add("/ü/", &["*"], hello);
+    let app = App::new()
+        .add("/orders/", &["*"], hello)
+        .add("/of/{name}", &["*"], hello)
+        .add("/café", &["*"], hello)
+        .mount("/api", inner.into_service());
+    let client = Client::new(app);
+    for (from, to) in [
+        ("/orders", "./orders/"),
+        ("/orders?a=b", "./orders/?a=b"),
+        ("/of/me/", "../me"),
+        ("/of/me/?a=b", "../me?a=b"),
+        ("/of/%2F%2Fevil/", "../%2F%2Fevil"),
+        ("/of/\\\\evil.example/", "../%5C%5Cevil.example"),
+        ("/of/a:b/", "../a:b"),
+        ("/caf%C3%A9/", "../caf%C3%A9"),
+        ("/api/o/", "../o"),
+        ("/api/%C3%BC", "./%C3%BC/"),
+    ] {
+        for (method, status) in [
+            (Method::GET, 302),
+            (Method::HEAD, 302),
+            (Method::POST, 307),
+            (Method::PUT, 307),
+            (Method::PATCH, 307),
+            (Method::DELETE, 307),
+        ] {
+            let response = client.request(method.clone(), from).await;
+            assert_eq!(response.status(), status, "{method} {from}");
+            assert_eq!(response.headers()["location"], to, "{method} {from}");
+        }
+    }
+    for path in ["/none/", "/none", "/orders//", "//", "/of//"] {
+        assert_eq!(client.post(path).await.status(), 404, "{path}");
+    }
+    let app = App::new().add("//{evil}", &["get"], hello);
+    let response = Client::new(app).get("//evil.example/").await;
+    assert_eq!(response.headers()["location"], "../evil.example");
+}
+
+/// With its detail, in its own form.
+#[tokio::test]
+async fn a_handler_of_errors_reads_what_the_client_would_get() {
+    async fn fails(_req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+        let detail = serde_json::json!({ "name": "is taken" });
+        Err(HttpError::new(409).detail(detail).into())
+    }
+    let app = App::new().add("/", &["get"], fails).on_error(
+        |_req: &Request, res: &mut Response, error: &HttpError| {
+            let detail = error.get_detail().and_then(|it| it["name"].as_str());
+            res.header("x-detail", detail.unwrap_or("none"));
+            res.status(error.status());
+            res.json(error);
+        },
+    );
+    let client = Client::new(app);
+    let response = client.get("/").await;
+    assert_eq!(response.status(), 409);
+    assert_eq!(response.headers()["x-detail"], "is taken");
+    assert_eq!(
+        response.text(),
+        r#"{"error":"409 Conflict","status":409,"detail":{"name":"is taken"}}"#
+    );
+    let response = client.get("/none").await;
+    assert_eq!(response.headers()["x-detail"], "none");
+    assert_eq!(response.text(), r#"{"error":"404 Not Found","status":404}"#);
 }

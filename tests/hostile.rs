@@ -132,6 +132,19 @@ async fn malformed_requests() {
         ("a chunk without a size", "POST /all/1 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nx\r\n\r\n".into(), &[400]),
         ("a chunk of a huge size", "POST /all/1 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n".into(), &[400]),
         ("a chunk longer than its size", "POST /all/1 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n".into(), &[400]),
+        // What one server takes for another host than the next.
+        ("no host", "GET /x HTTP/1.1\r\n\r\n".into(), &[400]),
+        ("no host, but in the URL", "GET http://a/x HTTP/1.1\r\n\r\n".into(), &[400]),
+        ("two hosts", "GET /x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".into(), &[400]),
+        ("the same host twice", "GET /x HTTP/1.1\r\nhost: a\r\nHost: a\r\n\r\n".into(), &[400]),
+        ("two hosts in HTTP/1.0", "GET /x HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n".into(), &[400]),
+        ("a list of hosts", "GET /x HTTP/1.1\r\nhost: a, b\r\n\r\n".into(), &[400]),
+        ("a path for a host", "GET /x HTTP/1.1\r\nhost: a/b\r\n\r\n".into(), &[400]),
+        ("no path and no host", "GET /none/none HTTP/1.1\r\n\r\n".into(), &[400]),
+        // Fine.
+        ("no host in HTTP/1.0", "GET /x HTTP/1.0\r\n\r\n".into(), &[200]),
+        ("an empty host", "GET /x HTTP/1.1\r\nhost:\r\n\r\n".into(), &[200]),
+        ("a host with a port", "GET /x HTTP/1.1\r\nhost: [::1]:80\r\n\r\n".into(), &[200]),
         // Fine, and what comes after them is another request.
         ("pipelined", "GET /x HTTP/1.1\r\nhost: a\r\n\r\nGET /y HTTP/1.1\r\nhost: a\r\n\r\n".into(), &[200, 200]),
         ("a short body", "POST /all/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nab".into(), &[400]),

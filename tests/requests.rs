@@ -614,3 +614,417 @@ async fn a_body_that_does_not_come_is_given_up() {
         assert_eq!(client.reply(false).await.status(), 408, "{path}");
     }
 }
+
+/// A prefix such as `__Host-` is a promise of the browser's about the name as it came: a name that only
+/// decodes to it is another.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn names_of_cookies_are_compared_as_they_came() {
+    async fn read(req: &mut Request, res: &mut Response) {
+        let one = |name| req.cookie(name).map(|it| it.value().to_owned());
+        let all: Vec<_> = req.cookies().map(|it| it.name().to_owned()).collect();
+        res.text(format!(
+            "{:?} {:?} {all:?}",
+            one("__Host-sess"),
+            one("__Secure-id")
+        ));
+    }
+    let (addr, _) = start(App::new().add("/", &["get"], read)).await;
+    let mut client = Http1::connect(addr).await;
+    client
+        .send(
+            "GET / HTTP/1.1\r\nhost: a\r\n\
+             cookie: %5F%5FHost-sess=evil; __Secure%2Did=evil; __Host-sess=good\r\n\
+             cookie: __host-sess=evil; __Secure-id=x%3Dy\r\n\r\n",
+        )
+        .await;
+    assert_eq!(
+        client.reply(false).await.body,
+        r#"Some("good") Some("x=y") ["%5F%5FHost-sess", "__Secure%2Did", "__Host-sess", "__host-sess", "__Secure-id"]"#
+    );
+}
+
+/// One pair that cannot be read hides none of the others: not in its field, and not in the next.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn each_cookie_stands_for_itself() {
+    async fn read(req: &mut Request, res: &mut Response) {
+        let all: Vec<_> = req.cookies().map(|it| it.to_string()).collect();
+        res.text(all.join("|"));
+    }
+    let client = Client::new(App::new().add("/", &["get"], read));
+    for (fields, expected) in [
+        (
+            vec!["session=abc; name=Jürgen".as_bytes()],
+            "session=abc|name=Jürgen",
+        ),
+        (
+            vec![b"session=abc; name=J\xfcrgen; b=2".as_slice()],
+            "session=abc|b=2",
+        ),
+        (
+            vec![b"n\xffme=1; \xfc=2; b=2".as_slice(), b"c=3"],
+            "b=2|c=3",
+        ),
+        (
+            vec!["ключ=значение;b=%D0%B9".as_bytes()],
+            "ключ=значение|b=й",
+        ),
+        (vec![b"no pair; =none; a=; b=x=y".as_slice()], "a=|b=x=y"),
+        (vec![b"a=100%; b=%zz".as_slice()], "a=100%|b=%zz"),
+        (vec![b"a=\"1 2\"\t;\tb = 2 ".as_slice()], "a=\"1 2\"|b=2"),
+    ] {
+        let mut request = client.get("/");
+        for field in fields {
+            let value = http::HeaderValue::from_bytes(field).expect("a value");
+            request = request.header("cookie", value);
+        }
+        assert_eq!(request.await.text(), expected);
+    }
+}
+
+/// What a view sends is what it reads when the client sends it back.
+#[cfg(feature = "cookie")]
+#[tokio::test]
+async fn a_cookie_comes_back_as_it_was_sent() {
+    async fn sends(req: &mut Request, res: &mut Response) {
+        let (name, value) = req.raw_query().split_once('=').expect("a pair");
+        res.cookie((name.to_owned(), value.to_owned()));
+    }
+    async fn reads(req: &mut Request, res: &mut Response) {
+        let value = req.cookie(req.raw_query()).map(|it| it.value().to_owned());
+        res.text(value.unwrap_or_default());
+    }
+    let app = App::new()
+        .add("/sends", &["get"], sends)
+        .add("/reads", &["get"], reads);
+    let client = Client::new(app);
+    for (name, value) in [
+        ("plain", "1"),
+        ("a%20b", "100%25"),
+        ("__Host-sess", "a;b,c"),
+        ("x!y", "a=b"),
+    ] {
+        let sent = client.get(&format!("/sends?{name}={value}")).await;
+        let sent = sent.headers()["set-cookie"].clone();
+        let request = client.get(&format!("/reads?{name}")).header("cookie", sent);
+        assert_eq!(request.await.text(), value, "{name}");
+    }
+    for name in ["a(b", "a@b", "a,b"] {
+        let sent = client.get(&format!("/sends?{name}=1")).await;
+        assert_eq!(sent.status(), 500, "{name} is no name of a cookie");
+    }
+}
+
+#[tokio::test]
+async fn blanks_around_a_parameter_of_a_content_type_are_legal() {
+    async fn form(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        #[derive(Deserialize)]
+        struct Form {
+            a: String,
+        }
+        let form: Form = req.form().await?;
+        res.text(form.a);
+        Ok(())
+    }
+    let client = Client::new(app().add("/form", &["post"], form));
+    let json = r#"{"email": "a"}"#;
+    for (path, body, content_type, status) in [
+        (
+            "/form",
+            "a=1",
+            "application/x-www-form-urlencoded ; charset=utf-8",
+            200,
+        ),
+        (
+            "/form",
+            "a=1",
+            "application/x-www-form-urlencoded\t;charset=UTF-8",
+            200,
+        ),
+        ("/form", "a=1", "Application/X-WWW-Form-Urlencoded;", 200),
+        ("/form", "a=1", " application/x-www-form-urlencoded;;", 200),
+        ("/form", "a=1", "application/x-www-form-urlencoded x", 415),
+        ("/form", "a=1", "application/x-www-form-urlencodedx", 415),
+        ("/json", json, "application/json ; charset=utf-8", 200),
+        (
+            "/json",
+            json,
+            "application/problem+json ;charset=\"utf-8\"",
+            200,
+        ),
+        ("/json", json, "application/json;", 200),
+        ("/json", json, "application/jsonp", 415),
+        ("/json", json, "application/+json", 415),
+        ("/json", json, "/json", 415),
+    ] {
+        let request = client.post(path).header("content-type", content_type);
+        assert_eq!(request.body(body).await.status(), status, "{content_type}");
+    }
+}
+
+#[cfg(feature = "multipart")]
+#[tokio::test]
+async fn a_boundary_is_found_however_it_is_written() {
+    async fn upload(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let mut form = req.multipart()?;
+        let mut field = form.next_field().await?.expect("a field");
+        res.text(field.text().await?);
+        Ok(())
+    }
+    let client = Client::new(App::new().add("/", &["post"], upload));
+    for (content_type, boundary, status) in [
+        ("multipart/form-data ; boundary=b", "b", 200),
+        ("Multipart/Form-Data; charset=utf-8; BOUNDARY=b;", "b", 200),
+        ("multipart/form-data; boundary=\"a;b c\"", "a;b c", 200),
+        (
+            "multipart/form-data; x=\"boundary=no;\"; boundary=\"a\\b\"",
+            "ab",
+            200,
+        ),
+        ("multipart/form-data; boundary=", "", 415),
+        ("multipart/form-data; boundary=\"\"", "", 415),
+        ("multipart/form-data; xboundary=b", "b", 415),
+        ("multipart/form-data; boundary=\"open", "open", 415),
+    ] {
+        let body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--{boundary}--\r\n"
+        );
+        let request = client.post("/").header("content-type", content_type);
+        assert_eq!(request.body(body).await.status(), status, "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_parameter_beyond_its_type_says_so() {
+    #[bocadillo::route("/u32/{n}")]
+    async fn unsigned(_req: &mut Request, _res: &mut Response, n: u32) {
+        let _ = n;
+    }
+    #[bocadillo::route("/i64/{n}")]
+    async fn signed(_req: &mut Request, _res: &mut Response, n: i64) {
+        let _ = n;
+    }
+    #[bocadillo::route("/f32/{n}")]
+    async fn float(_req: &mut Request, _res: &mut Response, n: f32) {
+        let _ = n;
+    }
+    let app = App::new().route(unsigned).route(signed).route(float);
+    let client = Client::new(app);
+    for (path, words) in [
+        ("/u32/4294967296", "Must be from 0 to 4294967295."),
+        ("/u32/-1", "Must be a whole number that is not negative."),
+        ("/u32/x", "Must be a whole number that is not negative."),
+        (
+            "/i64/9223372036854775808",
+            "Must be from -9223372036854775808 to 9223372036854775807.",
+        ),
+        (
+            "/i64/-9223372036854775809",
+            "Must be from -9223372036854775808 to 9223372036854775807.",
+        ),
+        ("/i64/1.5", "Must be a whole number."),
+        ("/f32/1e39", "Must be from -3.4028235e38 to 3.4028235e38."),
+        ("/f32/x", "Must be a number."),
+    ] {
+        let response = client.get(path).await;
+        assert_eq!(response.status(), 400, "{path}");
+        assert!(
+            response.text().contains(words),
+            "{path}: {}",
+            response.text()
+        );
+    }
+    assert_eq!(client.get("/u32/4294967295").await.status(), 200);
+}
+
+/// Fields by their names, whatever their order; files with their content, in memory or not.
+#[cfg(feature = "multipart")]
+mod form_data {
+    use super::*;
+
+    const HEAD: &str = "content-type: multipart/form-data; boundary=b\r\n";
+
+    fn field(head: &str, content: &str) -> String {
+        format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    }
+
+    fn file(name: &str, file_name: &str, content: &str) -> String {
+        let head = format!("name=\"{name}\"; filename=\"{file_name}\"\r\nContent-Type: text/csv");
+        field(&head, content)
+    }
+
+    async fn post(addr: std::net::SocketAddr, path: &str, form: &str) -> support::Reply {
+        let mut client = Http1::connect(addr).await;
+        let body = format!("{form}--b--\r\n");
+        let length = body.len();
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\n{HEAD}content-length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+        client.reply(false).await
+    }
+
+    /// Tells texts and files, each file with a sum of its bytes.
+    async fn tells(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let form = req.form_data_within(8 * 1024 * 1024).await?;
+        let mut told = Vec::new();
+        for name in ["a", "b"] {
+            told.extend(form.texts(name).map(|text| format!("{name}={text}")));
+            for file in form.files(name) {
+                let bytes = file.bytes().await?;
+                let again = file.bytes().await?;
+                assert_eq!(bytes, again);
+                assert_eq!(bytes.len() as u64, file.len());
+                let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+                    "saved-{}-{}",
+                    std::process::id(),
+                    file.file_name()
+                ));
+                file.save(&path).await?;
+                assert_eq!(std::fs::read(&path)?, bytes);
+                std::fs::remove_file(&path)?;
+                let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
+                let (file_name, kind) = (file.file_name(), file.content_type());
+                told.push(format!("{name}:{file_name}:{kind:?}:{}:{sum}", bytes.len()));
+            }
+        }
+        res.text(told.join("|"));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn is_read_whole() {
+        let (addr, _) = start(App::new().add("/", &["post"], tells)).await;
+        let form = file("a", "1.csv", "1,2")
+            + &field("name=\"b\"", "ü")
+            + &field("name=\"a\"", "one")
+            + &file("b", "", "")
+            + &field("name=\"a\"", "two")
+            + &file("a", "2.csv", "");
+        assert_eq!(
+            post(addr, "/", &form).await.body,
+            "a=one|a=two|a:1.csv:Some(\"text/csv\"):3:143|a:2.csv:Some(\"text/csv\"):0:0|b=ü"
+        );
+        assert_eq!(post(addr, "/", "").await.body, "");
+    }
+
+    /// Each of them is told from the others, on disk too.
+    #[tokio::test]
+    async fn large_files_are_kept_on_disk() {
+        let (addr, _) = start(App::new().add("/", &["post"], tells)).await;
+        let sizes = [600_000, 600_000, 10, 1_500_000, 400_000];
+        let mut form = String::new();
+        let mut expected = Vec::new();
+        for (at, size) in sizes.into_iter().enumerate() {
+            let letter = char::from(b'a' + at as u8);
+            form += &file("a", &letter.to_string(), &letter.to_string().repeat(size));
+            let sum = size as u64 * letter as u64;
+            expected.push(format!("a:{letter}:Some(\"text/csv\"):{size}:{sum}"));
+        }
+        assert_eq!(post(addr, "/", &form).await.body, expected.join("|"));
+    }
+
+    #[tokio::test]
+    async fn has_its_limits() {
+        async fn small(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+            let form = req.form_data().await?;
+            res.text(form.text("a").unwrap_or_default().to_owned());
+            Ok(())
+        }
+        let app = App::new()
+            .add("/", &["post"], small)
+            .limits(Limits::new().body(100));
+        let (addr, _) = start(app).await;
+        let long = |bytes| "x".repeat(bytes);
+        for (what, form, status) in [
+            ("just fits", field("name=\"a\"", &long(99)), 200),
+            (
+                "with its name too long",
+                field("name=\"aa\"", &long(99)),
+                413,
+            ),
+            (
+                "two together",
+                field("name=\"a\"", &long(50)).repeat(2),
+                413,
+            ),
+            ("a file that fits", file("a", "f", &long(100)), 200),
+            ("a file that does not", file("a", "f", &long(101)), 413),
+            ("two files", file("a", "f", &long(51)).repeat(2), 413),
+            (
+                "a text beside a file",
+                field("name=\"a\"", &long(80)) + &file("b", "f", &long(100)),
+                200,
+            ),
+            ("too many", field("name=\"\"", "").repeat(1001), 413),
+            ("not too many", field("name=\"\"", "").repeat(1000), 200),
+            ("no name", field("x=\"a\"", "1"), 400),
+        ] {
+            let reply = post(addr, "/", &form).await;
+            assert_eq!(reply.status(), status, "{what}: {}", reply.body);
+        }
+    }
+
+    #[tokio::test]
+    async fn that_is_cut_off_or_malformed_is_no_form() {
+        let client = Client::new(App::new().add("/", &["post"], tells));
+        for (body, content_type, status) in [
+            (
+                field("name=\"a\"", "cut"),
+                "multipart/form-data; boundary=b",
+                400,
+            ),
+            (String::new(), "multipart/form-data; boundary=b", 400),
+            (field("name=\"a\"", "1"), "text/plain", 415),
+            (field("name=\"a\"", "1"), "multipart/form-data", 415),
+        ] {
+            let request = client.post("/").header("content-type", content_type);
+            assert_eq!(request.body(body).await.status(), status, "{content_type}");
+        }
+        let mut bytes = field("name=\"a\"", "?").into_bytes();
+        let at = bytes
+            .iter()
+            .position(|byte| *byte == b'?')
+            .expect("it is there");
+        bytes[at] = 0xff;
+        bytes.extend(b"--b--\r\n");
+        let request = client
+            .post("/")
+            .header("content-type", "multipart/form-data; boundary=b");
+        assert_eq!(
+            request.body(bytes).await.status(),
+            400,
+            "a text that is not UTF-8"
+        );
+    }
+
+    #[tokio::test]
+    async fn has_texts_with_a_type() {
+        #[derive(Deserialize)]
+        struct Order {
+            email: String,
+            #[serde(default)]
+            tag: Vec<String>,
+        }
+        async fn order(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+            let form = req.form_data().await?;
+            let Order { email, tag } = form.parse()?;
+            res.text(format!("{email} {tag:?}"));
+            Ok(())
+        }
+        let (addr, _) = start(App::new().add("/", &["post"], order)).await;
+        let form = field("name=\"tag\"", "a&b=c")
+            + &field("name=\"email\"", "a+b@example.net")
+            + &field("name=\"tag\"", "ü");
+        let reply = post(addr, "/", &form).await;
+        assert_eq!(reply.body, "a+b@example.net [\"a&b=c\", \"ü\"]");
+        let without = post(addr, "/", &field("name=\"tag\"", "a")).await;
+        assert_eq!(without.status(), 400);
+        assert!(
+            without.body.contains("missing field `email`"),
+            "{without:?}"
+        );
+    }
+}

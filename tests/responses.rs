@@ -27,7 +27,7 @@ async fn headers_replace_or_append_as_named() {
     };
     assert_eq!(all("x-a"), ["2"]);
     assert_eq!(all("x-b"), ["1", "2"]);
-    assert_eq!(all("content-type"), ["text/html"]);
+    assert_eq!(all("content-type"), ["text/html; charset=utf-8"]);
     assert_eq!(response.text(), "<p>");
 }
 
@@ -118,25 +118,11 @@ async fn cookies_are_sent_beside_each_other() {
     assert_eq!(client.get("/breaks").await.status(), 500);
 }
 
-/// A stream of what a channel brings, as one that waits for what happens.
-struct Events(tokio::sync::mpsc::Receiver<Event>);
-
-impl futures_core::Stream for Events {
-    type Item = Result<Event, std::io::Error>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx).map(|event| event.map(Ok))
-    }
-}
-
 #[tokio::test]
 async fn events_come_as_they_happen() {
     async fn replaced(_req: &mut Request, res: &mut Response) {
-        let (_events, none) = tokio::sync::mpsc::channel(1);
-        res.event_stream(Events(none));
+        let (_events, none) = tokio::sync::mpsc::channel::<Event>(1);
+        res.event_stream(none);
         res.text("no events");
     }
     async fn events(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
@@ -144,7 +130,7 @@ async fn events_come_as_they_happen() {
         let done = req
             .state::<tokio::sync::mpsc::Sender<&'static str>>()?
             .clone();
-        res.event_stream(Events(rx));
+        res.event_stream(rx);
         res.background(async move {
             let _ = done.send("after the stream").await;
         });
@@ -391,4 +377,292 @@ async fn a_file_that_is_not_the_content_leaves_nothing_behind() {
     );
     let posted = client.post("/file").header("if-none-match", "*").await;
     assert_eq!(posted.status(), 200, "a condition is for GET");
+}
+
+#[tokio::test]
+async fn text_says_its_charset() {
+    async fn text(_req: &mut Request, res: &mut Response) {
+        res.text("ü");
+    }
+    async fn html(_req: &mut Request, res: &mut Response) {
+        res.html("ü");
+    }
+    async fn own(_req: &mut Request, res: &mut Response) {
+        res.text("ü");
+        res.header("content-type", "text/csv");
+    }
+    async fn panics(_req: &mut Request, _res: &mut Response) {
+        panic!("for its answer");
+    }
+    let app = App::new()
+        .add("/text", &["get"], text)
+        .add("/html", &["get"], html)
+        .add("/own", &["get"], own)
+        .add("/panics", &["get"], panics);
+    let client = Client::new(app);
+    for (path, content_type) in [
+        ("/text", "text/plain; charset=utf-8"),
+        ("/html", "text/html; charset=utf-8"),
+        ("/own", "text/csv"),
+        ("/panics", "text/plain; charset=utf-8"),
+    ] {
+        let response = client.get(path).await;
+        assert_eq!(response.headers()["content-type"], content_type, "{path}");
+    }
+}
+
+/// What a browser takes for another host, or drops, is encoded as well.
+#[tokio::test]
+async fn a_redirect_is_encoded_once() {
+    async fn redirects(req: &mut Request, res: &mut Response) {
+        let to: &String = req.state().expect("a target");
+        res.redirect(to);
+    }
+    for (to, location) in [
+        ("/über", "/%C3%BCber"),
+        ("/%C3%BCber?q=%20", "/%C3%BCber?q=%20"),
+        ("/a b?q=\"x\"#ü", "/a%20b?q=%22x%22#%C3%BC"),
+        ("/100%", "/100%25"),
+        ("/%zz%4", "/%25zz%254"),
+        ("/[a]{b}|^`<c>", "/[a]%7Bb%7D%7C%5E%60%3Cc%3E"),
+        ("/\\evil.example", "/%5Cevil.example"),
+        ("/\t/evil.example", "/%09/evil.example"),
+        (
+            "https://example.net/?a=b&c=d;e",
+            "https://example.net/?a=b&c=d;e",
+        ),
+        ("", ""),
+    ] {
+        let app = App::new()
+            .add("/", &["get"], redirects)
+            .state(to.to_owned());
+        let response = Client::new(app).get("/").await;
+        assert_eq!(response.status(), 302, "{to}");
+        assert_eq!(response.headers()["location"], location);
+    }
+}
+
+#[cfg(feature = "file")]
+mod ranges {
+    use super::*;
+
+    /// As long as a file can be, to be sent.
+    struct File(std::path::PathBuf);
+
+    async fn sends(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        let File(path) = req.state()?;
+        res.file(req, path.clone()).await
+    }
+
+    fn client(name: &str, content: &[u8]) -> Client {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&path, content).expect("it is written");
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(100);
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
+        file.set_modified(long_ago).expect("a time");
+        Client::new(
+            App::new()
+                .add("/", &["get", "post"], sends)
+                .state(File(path)),
+        )
+    }
+
+    /// RFC 9110, 14: each with what may come of it. `None` is the whole.
+    #[tokio::test]
+    async fn a_range_is_answered_as_the_standard_has_it() {
+        let content: Vec<u8> = (0..1000_u32).map(|n| b'a' + (n % 26) as u8).collect();
+        let client = client("ranges", &content);
+        for (range, part) in [
+            ("bytes=0-0", Some(0..1)),
+            ("bytes=0-", Some(0..1000)),
+            ("bytes=-5", Some(995..1000)),
+            ("bytes=-5000", Some(0..1000)),
+            ("bytes=-1000", Some(0..1000)),
+            ("bytes=999-", Some(999..1000)),
+            ("bytes=990-99999999999999999999999", Some(990..1000)),
+            ("bytes=-99999999999999999999999", Some(0..1000)),
+            ("Bytes=4-7", Some(4..8)),
+            ("bytes=004-007", Some(4..8)),
+            ("bytes= 4-7 ", Some(4..8)),
+            ("bytes=,4-7,", Some(4..8)),
+            // Ignored: of another unit, malformed, or several.
+            ("lines=0-1", None),
+            ("bytes", None),
+            ("bytes=", None),
+            ("bytes=-", None),
+            ("bytes=7-4", None),
+            ("bytes=a-b", None),
+            ("bytes=+1-2", None),
+            ("bytes=1-2-3", None),
+            ("bytes=4 - 7", None),
+            ("bytes=0-1,4-5", None),
+            ("bytes=0-1, 1-2, -3", None),
+            ("bytes=0-1,9999-", None),
+        ] {
+            let response = client.get("/").header("range", range).await;
+            let body = &response.body().expect("it is whole")[..];
+            let Some(part) = part else {
+                assert_eq!(response.status(), 200, "{range}");
+                assert!(!response.headers().contains_key("content-range"), "{range}");
+                assert_eq!(body, &content[..], "{range}");
+                continue;
+            };
+            assert_eq!(response.status(), 206, "{range}");
+            assert_eq!(
+                response.headers()["content-range"],
+                format!("bytes {}-{}/1000", part.start, part.end - 1),
+                "{range}"
+            );
+            assert_eq!(response.headers()["content-length"], part.len().to_string());
+            assert_eq!(body, &content[part], "{range}");
+        }
+        let twice = client
+            .get("/")
+            .header("range", "bytes=0-1")
+            .header("range", "bytes=4-5");
+        assert_eq!(twice.await.status(), 200, "two fields");
+        for unsatisfiable in [
+            "bytes=1000-",
+            "bytes=1000-2000",
+            "bytes=-0",
+            "bytes=1000-,2000-",
+        ] {
+            let response = client.get("/").header("range", unsatisfiable).await;
+            assert_eq!(response.status(), 416, "{unsatisfiable}");
+            assert_eq!(response.headers()["content-range"], "bytes */1000");
+            assert_eq!(response.text(), "", "{unsatisfiable}");
+        }
+        for method in [http::Method::HEAD, http::Method::POST] {
+            let response = client
+                .request(method, "/")
+                .header("range", "bytes=0-1")
+                .await;
+            assert_eq!(response.status(), 200, "a range is for GET");
+            assert!(!response.headers().contains_key("content-range"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_file_has_no_parts() {
+        let client = client("empty", b"");
+        for range in ["bytes=0-", "bytes=0-0", "bytes=-5", "bytes=5-", "bytes=-0"] {
+            let response = client.get("/").header("range", range).await;
+            assert_eq!(response.status(), 200, "{range}");
+            assert!(!response.headers().contains_key("content-range"), "{range}");
+            assert_eq!(response.headers()["content-length"], "0");
+            assert_eq!(response.text(), "", "{range}");
+        }
+    }
+
+    /// A part of what has changed is worth nothing.
+    #[tokio::test]
+    async fn if_range_decides_whether_it_is_a_part() {
+        let client = client("if-range", b"content");
+        let whole = client.get("/").await;
+        let (etag, modified) = (&whole.headers()["etag"], &whole.headers()["last-modified"]);
+        let weak = format!("W/{}", etag.to_str().expect("text"));
+        for (validator, status) in [
+            (etag.clone(), 206),
+            (modified.clone(), 206),
+            (weak.parse().expect("a value"), 200),
+            ("\"other\"".parse().expect("a value"), 200),
+            (
+                "Thu, 01 Jan 1970 00:00:00 GMT".parse().expect("a value"),
+                200,
+            ),
+            (
+                "Thu, 01 Jan 2099 00:00:00 GMT".parse().expect("a value"),
+                200,
+            ),
+            ("nothing".parse().expect("a value"), 200),
+        ] {
+            let request = client.get("/").header("range", "bytes=0-2");
+            let response = request.header("if-range", validator.clone()).await;
+            assert_eq!(response.status(), status, "{validator:?}");
+            let expected = if status == 206 { "con" } else { "content" };
+            assert_eq!(response.text(), expected, "{validator:?}");
+        }
+        let request = client.get("/").header("range", "bytes=100-");
+        let response = request.header("if-range", "\"other\"").await;
+        assert_eq!(response.status(), 200, "no 416 of what has changed");
+        let request = client.get("/").header("if-range", etag.clone()).await;
+        assert_eq!(request.status(), 200, "without a range it says nothing");
+    }
+}
+
+/// Without a crate for it, or a `Stream` of one's own.
+#[tokio::test]
+async fn a_channel_is_a_stream() {
+    use std::io;
+    use tokio::sync::mpsc;
+
+    fn send<T>(items: impl IntoIterator<Item = T>) -> mpsc::UnboundedReceiver<T> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        for item in items {
+            tx.send(item).unwrap_or_else(|_| panic!("it is there"));
+        }
+        rx
+    }
+    async fn strings(_req: &mut Request, res: &mut Response) {
+        let (tx, rx) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for text in ["a", "b", "c"] {
+                tx.send(text.to_owned()).await.expect("it is there");
+            }
+        });
+        res.stream(rx);
+    }
+    async fn unbounded(_req: &mut Request, res: &mut Response) {
+        res.stream(send(["a", "b", "c"]));
+    }
+    async fn vectors(_req: &mut Request, res: &mut Response) {
+        res.stream(send([b"a".to_vec(), b"bc".to_vec()]));
+    }
+    async fn results(_req: &mut Request, res: &mut Response) {
+        res.stream(send([Ok::<_, io::Error>("ab"), Ok("c")]));
+    }
+    async fn fails(_req: &mut Request, res: &mut Response) {
+        res.stream(send([Ok("abc"), Err(io::Error::other("no more"))]));
+    }
+    async fn events(_req: &mut Request, res: &mut Response) {
+        res.event_stream(send([Ok::<_, io::Error>(Event::new("a"))]));
+    }
+    let app = App::new()
+        .add("/strings", &["get"], strings)
+        .add("/unbounded", &["get"], unbounded)
+        .add("/vectors", &["get"], vectors)
+        .add("/results", &["get"], results)
+        .add("/fails", &["get"], fails)
+        .add("/events", &["get"], events);
+    let client = Client::new(app);
+    for path in ["/strings", "/unbounded", "/vectors", "/results"] {
+        assert_eq!(client.get(path).await.text(), "abc", "{path}");
+    }
+    assert!(
+        client.get("/fails").await.body().is_err(),
+        "no short success"
+    );
+    assert_eq!(client.get("/events").await.text(), "data: a\n\n");
+}
+
+#[tokio::test]
+async fn the_name_of_an_attachment_is_any_text() {
+    async fn sends(_req: &mut Request, res: &mut Response) {
+        let name = String::from("a.csv");
+        res.attachment(&name);
+        res.attachment(name.as_str());
+        res.attachment(std::borrow::Cow::from("b.csv"));
+        res.attachment(format!("{name}.gz"));
+    }
+    let response = Client::new(App::new().add("/", &["get"], sends))
+        .get("/")
+        .await;
+    assert_eq!(
+        response.headers()["content-disposition"],
+        "attachment; filename=\"a.csv.gz\""
+    );
 }

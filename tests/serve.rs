@@ -241,3 +241,31 @@ async fn a_service_is_not_called_while_too_much_waits() {
     assert_eq!(client.request("GET", "/").await.body, "served");
     assert_eq!(runner.stats().registered, 3);
 }
+
+#[tokio::test]
+async fn a_request_for_no_host_is_refused() {
+    let (tx, mut started) = mpsc::unbounded_channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move { serve(listener, Plain(tx)).await });
+    for (head, status) in [
+        ("GET /x HTTP/1.1\r\n", 400),
+        ("GET /x HTTP/1.1\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET /x HTTP/1.1\r\nhost: a\r\n", 200),
+        ("GET /x HTTP/1.0\r\n", 200),
+    ] {
+        let mut client = Http1::connect(addr).await;
+        client.send(&format!("{head}\r\n")).await;
+        assert_eq!(client.reply(false).await.status(), status, "{head}");
+        if status == 200 {
+            let delivery = soon("the task", started.recv()).await;
+            assert_eq!(delivery, Some(Delivery::Sent), "{head}");
+        }
+    }
+    assert!(
+        started.try_recv().is_err(),
+        "the others never came to the service"
+    );
+}

@@ -153,6 +153,34 @@ async fn a_task_starts_when_the_last_encrypted_byte_is_accepted() {
 }
 
 #[tokio::test]
+async fn http1_is_offered_in_both_versions() {
+    for (offered, chosen) in [
+        (&["http/1.0"][..], "http/1.0"),
+        (&["http/1.0", "http/1.1"], "http/1.1"),
+        (&["spdy/3", "http/1.0"], "http/1.0"),
+    ] {
+        let mut server = serve(offered).await;
+        let mut stream = server.connect().await;
+        let protocol = stream.get_ref().1.alpn_protocol();
+        assert_eq!(protocol, Some(chosen.as_bytes()), "{offered:?}");
+        let request = b"GET /large HTTP/1.0\r\n\r\n";
+        stream.write_all(request).await.expect("it reads");
+        let mut all = Vec::new();
+        soon("the response", stream.read_to_end(&mut all))
+            .await
+            .expect("it is whole");
+        assert!(all.starts_with(b"HTTP/1.0 200 "), "{offered:?}");
+        server.check().await;
+    }
+    let server = serve(&["spdy/3"]).await;
+    let stream = TcpStream::connect(server.addr).await.expect("it accepts");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connecting = server.connector.connect(name, stream);
+    let refused = soon("the alert", connecting).await;
+    refused.expect_err("none of them is spoken here");
+}
+
+#[tokio::test]
 async fn the_same_on_http2_by_alpn() {
     let mut server = serve(&["h2", "http/1.1"]).await;
     let stream = server.connect().await;

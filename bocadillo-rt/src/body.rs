@@ -112,12 +112,6 @@ impl Body {
         }
     }
 
-    /// It is nothing but bytes.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.kind, Kind::Empty | Kind::Full(_))
-    }
-
     /// A request's body as hyper reads it, for a service that is no view.
     pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
@@ -126,6 +120,12 @@ impl Body {
         let mut upload = Upload::new(body, busy, version);
         upload.keep_busy(busy.clone());
         upload.into()
+    }
+
+    /// Returns whether the body is bytes that are there, or none: nothing can fail.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Empty | Kind::Full(_))
     }
 
     /// Takes the place of one that mostly is empty.

@@ -120,7 +120,10 @@ fn failed(error: BoxError) -> http::Response<Body> {
     let status = error.status();
     let (content_type, body) = match error.as_http() {
         Some(http) => ("application/json", http.body()),
-        None => ("text/plain", Title(status).to_string().into_bytes()),
+        None => (
+            "text/plain; charset=utf-8",
+            Title(status).to_string().into_bytes(),
+        ),
     };
     if status.is_server_error() {
         tracing::error!(%error, "service failed");

@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::guard::guarded;
 
@@ -128,7 +128,8 @@ pub(crate) fn describe(error: BoxError) -> Result<String, String> {
     })
 }
 
-/// An error with a status: it becomes `{"error": "404 Not Found", "status": 404}`.
+/// An error with a status: it becomes `{"error": "404 Not Found", "status": 404}`, and its detail
+/// `"detail"` in that. As such it is [`Serialize`] too: a handler of errors may `res.json(error)`.
 ///
 /// # Examples
 ///
@@ -137,6 +138,7 @@ pub(crate) fn describe(error: BoxError) -> Result<String, String> {
 ///
 /// let error = HttpError::new(409).detail("the order was shipped");
 /// assert_eq!(error.to_string(), "409 Conflict: the order was shipped");
+/// assert_eq!(error.get_detail().and_then(|it| it.as_str()), Some("the order was shipped"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[doc(alias = "HTTPError")]
@@ -158,7 +160,8 @@ impl HttpError {
         }
     }
 
-    /// Adds what the client is told: anything that becomes JSON.
+    /// Adds what the client is told: anything that becomes JSON. [`get_detail`](Self::get_detail) reads
+    /// it.
     ///
     /// What does not (a map whose keys are no strings) is left out.
     #[must_use]
@@ -173,7 +176,20 @@ impl HttpError {
         self.status
     }
 
+    /// Returns what the client is told, as JSON: a string, mostly.
+    #[must_use]
+    pub fn get_detail(&self) -> Option<&serde_json::Value> {
+        self.detail.as_ref()
+    }
+
     pub(crate) fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// As the client gets it.
+impl Serialize for HttpError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Json<'a> {
             error: String,
@@ -187,7 +203,7 @@ impl HttpError {
             status: self.status.as_u16(),
             detail: self.detail.as_ref(),
         };
-        serde_json::to_vec(&json).unwrap_or_default()
+        json.serialize(serializer)
     }
 }
 

@@ -158,6 +158,9 @@ impl<'a> Exchange<'a> {
             let is_outermost = !self.request.extensions().get::<FramedOutside>().is_some();
             self.response
                 .finish(self.request.method(), version, view, is_outermost);
+            if self.request.host().peer().is_some() {
+                self.response.hand_to_hyper();
+            }
         }
         if !self.response.is_plain() && self.request.host().peer().is_some() {
             let view = self.view_name();

@@ -18,9 +18,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
+    authority,
     background::{Background, Meta, Runner, is_failure},
     body::Body,
     boxed::BoxedService,
+    contain,
     error::BoxError,
     exchange::{FramedOutside, Running},
     guard::{guarded, log},
@@ -117,9 +119,15 @@ where
     fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
         let busy = self.connection.begin(version);
-        let request = request.map(|body| Body::incoming(body, &busy, version));
-        let origin = Origin::Path(request.uri().clone());
-        self.begin(request, busy, origin)
+        let (head, body) = request.into_parts();
+        let is_told = authority::is_told(&head);
+        let body = Body::incoming(body, &busy, version);
+        let origin = Origin::Path(head.uri.clone());
+        let mut future = self.begin(http::Request::from_parts(head, body), busy, origin);
+        if !is_told {
+            future.stage = Stage::NoHost;
+        }
+        future
     }
 }
 
@@ -145,6 +153,8 @@ pin_project! {
         Called { #[pin] response: F },
         /// The runner has no room for what the service would register.
         HeldBack,
+        /// The request does not say for which host it is.
+        NoHost,
         /// It has answered, and is gone.
         Answered,
     }
@@ -234,7 +244,7 @@ pub(crate) fn serve(
     let answering = foreign.begin(request, busy, origin);
     Running::service(async move {
         let response = answering.await?;
-        Ok(response.map(|body| body.map(Body::from)))
+        Ok(response.map(|body| body.map(|body| contain::of_service(body.into()))))
     })
 }
 
@@ -302,6 +312,7 @@ where
                 }
                 StageProj::HeldBack => return Poll::Ready(Ok(held_back())),
                 StageProj::Answered => return Poll::Pending,
+                StageProj::NoHost => return Poll::Ready(Ok(empty(StatusCode::BAD_REQUEST))),
                 StageProj::Ready { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {

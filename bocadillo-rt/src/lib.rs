@@ -17,8 +17,10 @@ pub mod __private;
 
 mod accept;
 mod app;
+mod authority;
 mod body;
 mod boxed;
+mod contain;
 mod detach;
 mod error;
 mod exchange;
@@ -30,6 +32,8 @@ mod listener;
 mod log;
 mod mount;
 mod on_error;
+mod param;
+mod path;
 mod protocols;
 mod request;
 mod respond;
@@ -52,13 +56,15 @@ pub use cookie;
 pub use error::{BoxError, Error, HttpError, Result};
 pub use limits::Limits;
 pub use listener::Listener;
+pub use param::FromParam;
 pub use request::{BodyStream, Request};
 #[cfg(feature = "multipart")]
-pub use request::{Field, Multipart};
+pub use request::{Field, FormData, FormFile, Multipart};
 pub use respond::ServiceFuture;
-pub use response::{Event, Response};
+#[doc(hidden)]
+pub use response::kinds;
+pub use response::{Chunk, Event, IntoChunks, Response};
 pub use route_fn::{RouteFn, RouteMeta, Routed};
-pub use routing::FromParam;
 pub use server::{Serve, serve};
 pub use socket::Socket;
 pub use view::{View, ViewOutcome};

@@ -1,6 +1,10 @@
 //! Where connections come from.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -67,6 +71,14 @@ pub trait Listener: Send + 'static {
         let _ = io;
         None
     }
+
+    /// Returns the file of the socket, if it has one: a Unix socket's. The server removes it when it
+    /// accepts no more, so that the next one can listen there.
+    ///
+    /// A listener around another returns that of the other.
+    fn socket_file(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 impl Listener for TcpListener {
@@ -100,4 +112,84 @@ impl Listener for tokio::net::UnixListener {
     fn socket(io: &Self::Io) -> Option<Socket<'_>> {
         Some(io.into())
     }
+
+    fn socket_file(&self) -> Option<PathBuf> {
+        Some(Self::local_addr(self).ok()?.as_pathname()?.to_owned())
+    }
+}
+
+/// A listener whose socket's file is removed with it: however its server ends, but for a process that
+/// is killed.
+pub(crate) struct Removing<L> {
+    listener: L,
+    file: Option<SocketFile>,
+}
+
+impl<L: Listener> Removing<L> {
+    pub(crate) fn new(listener: L) -> Self {
+        let file = listener.socket_file().and_then(SocketFile::new);
+        Self { listener, file }
+    }
+}
+
+impl<L: Listener> Listener for Removing<L> {
+    type Io = L::Io;
+
+    fn accept(
+        &mut self,
+    ) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send {
+        self.listener.accept()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl<L> Drop for Removing<L> {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+    }
+}
+
+/// The file of a socket, as it was at the beginning.
+struct SocketFile {
+    path: PathBuf,
+    id: FileId,
+}
+
+impl SocketFile {
+    fn new(path: PathBuf) -> Option<Self> {
+        let id = file_id(&path)?;
+        Some(Self { path, id })
+    }
+
+    /// Removes it, unless another server has put its own there meanwhile.
+    fn remove(&self) {
+        if file_id(&self.path) != Some(self.id) {
+            return;
+        }
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            let path = self.path.display();
+            tracing::warn!(%error, %path, "cannot remove the file of the socket");
+        }
+    }
+}
+
+/// Device and number: a file that was removed and made again has another.
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_path: &Path) -> Option<FileId> {
+    None
 }

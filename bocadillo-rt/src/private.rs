@@ -4,7 +4,7 @@ use std::{panic::Location, time::Duration};
 
 use crate::{
     background::{Never, Outcome, Task},
-    routing::FromParam,
+    param::FromParam,
     view::ViewOutcome,
 };
 pub use crate::{

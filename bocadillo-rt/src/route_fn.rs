@@ -13,9 +13,9 @@ use pin_project_lite::pin_project;
 use crate::{
     error::{Error, Result},
     guard::guarded,
+    param::FromParam,
     request::Request,
     response::Response,
-    routing::FromParam,
     view::{View, ViewOutcome},
 };
 

@@ -1,18 +1,17 @@
 //! Which view answers.
 
-use std::{
-    any::TypeId,
-    borrow::Cow,
-    fmt::{self, Display},
-    ops::Range,
-    panic::Location,
-    str::FromStr,
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt, ops::Range, panic::Location, sync::Arc};
 
 use http::{Method, request::Parts};
 
-use crate::{exchange::Running, host::Host, mount::Layered, request::Source, sent::Busy};
+use crate::{
+    exchange::Running,
+    host::Host,
+    mount::Layered,
+    path::{Decoded, decode, decoded},
+    request::Source,
+    sent::Busy,
+};
 
 /// Which route answers: its place in the router's list.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,8 @@ pub(crate) struct Route {
 
 /// All views at one path.
 struct Views {
-    path: Arc<str>,
+    /// As matchit has it: the same for routes that match the same, with the same names.
+    pattern: String,
     names: Arc<[String]>,
     by_method: Vec<(Method, usize)>,
     /// Whatever the method.
@@ -82,9 +82,13 @@ pub(crate) enum Found<'a> {
     Options(&'a str),
     /// The path exists with a slash after it.
     Slash,
+    /// The path exists without the slash at its end.
+    NoSlash,
     Nothing,
     /// Whatever it is: the runner holds requests back.
     NoRoom,
+    /// Whatever it is: the request does not say for which host.
+    NoHost,
 }
 
 /// Routes that cannot all be.
@@ -148,26 +152,25 @@ impl Router {
     }
 
     fn views_of(&mut self, route: &Route) -> Result<usize, Conflict> {
-        if let Some(at) = self.views.iter().position(|views| views.path == route.path) {
+        let (pattern, names) = pattern(&route.path);
+        if let Some(at) = self.views.iter().position(|it| it.pattern == pattern) {
             return Ok(at);
         }
         let at = self.views.len();
-        let (pattern, names) = pattern(&route.path);
         if names.is_empty() {
-            let length = route.path.len();
-            if self.exact.len() <= length {
-                self.exact.resize_with(length + 1, Vec::new);
+            let path = decoded(&route.path);
+            if self.exact.len() <= path.len() {
+                self.exact.resize_with(path.len() + 1, Vec::new);
             }
-            self.exact[length].push((route.path.clone(), at));
+            self.exact[path.len()].push((path.into(), at));
         } else {
             self.patterns
-                .insert(pattern, at)
+                .insert(&*pattern, at)
                 .map_err(|error| self.conflict(route, &error))?;
         }
-        let (path, names) = (route.path.clone(), names.into());
         self.views.push(Views {
-            path,
-            names,
+            pattern,
+            names: names.into(),
             by_method: Vec::new(),
             any: None,
             allow: String::new(),
@@ -207,18 +210,18 @@ impl Router {
     // It has two callers, of which a request takes one.
     #[inline(always)]
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        // What is found as it is would be found when it is decoded.
         let (views, params) = match self.exact(path) {
             Some(at) => (&self.views[at], Params::default()),
-            None => {
-                let Ok(found) = self.patterns.at(path) else {
+            None => match self.look_up(path) {
+                Some(found) => found,
+                None => {
                     return match (method, path) {
                         (&Method::OPTIONS, "*") => Found::Options(SERVER_METHODS),
-                        _ => self.with_slash(path),
+                        _ => self.beside(path),
                     };
-                };
-                let views = &self.views[*found.value];
-                (views, Params::new(&views.names, path, &found.params))
-            }
+                }
+            },
         };
         match views.route(method) {
             Some(index) => Found::View(&self.routes[index], RouteId(index), params),
@@ -227,16 +230,43 @@ impl Router {
         }
     }
 
-    /// As in the original, what is there with a slash after it is not far.
+    #[inline]
+    fn look_up(&self, path: &str) -> Option<(&Views, Params)> {
+        if path.contains('%') {
+            return self.look_up_decoded(path);
+        }
+        let found = self.patterns.at(path).ok()?;
+        let views = &self.views[*found.value];
+        Some((views, Params::new(&views.names, path, &found.params, None)))
+    }
+
     #[cold]
-    fn with_slash(&self, path: &str) -> Found<'_> {
+    fn look_up_decoded(&self, path: &str) -> Option<(&Views, Params)> {
+        let decoded = Decoded::of(path);
+        let text = decoded.as_ref().map_or(path, |decoded| &decoded.text);
+        if let Some(at) = self.exact(text) {
+            return Some((&self.views[at], Params::default()));
+        }
+        let found = self.patterns.at(text).ok()?;
+        let views = &self.views[*found.value];
+        let params = Params::new(&views.names, text, &found.params, decoded.as_ref());
+        Some((views, params))
+    }
+
+    /// What is there with a slash after it, as in the original, or without one, is not far.
+    #[cold]
+    fn beside(&self, path: &str) -> Found<'_> {
         // Without a path there is nothing to be beside of: `CONNECT`.
-        if path.ends_with('/') || !path.starts_with('/') {
+        if !path.starts_with('/') {
             return Found::Nothing;
         }
-        let path = format!("{path}/");
-        let exists = self.exact(&path).is_some() || self.patterns.at(&path).is_ok();
-        if exists { Found::Slash } else { Found::Nothing }
+        let path = decoded(path);
+        let exists = |path: &str| self.exact(path).is_some() || self.patterns.at(path).is_ok();
+        match path.strip_suffix('/') {
+            None if exists(&format!("{path}/")) => Found::Slash,
+            Some(path) if !path.ends_with('/') && exists(path) => Found::NoSlash,
+            _ => Found::Nothing,
+        }
     }
 }
 
@@ -276,7 +306,7 @@ fn allow(by_method: &[(Method, usize)]) -> String {
     methods.join(", ")
 }
 
-/// Our `{name:path}` as matchit's `{*name}`, and the names.
+/// Our `{name:path}` as matchit's `{*name}`, literals as they are compared, and the names.
 fn pattern(path: &str) -> (String, Vec<String>) {
     let mut pattern = String::new();
     let mut names = Vec::new();
@@ -286,13 +316,19 @@ fn pattern(path: &str) -> (String, Vec<String>) {
         let (name, star) = inner
             .strip_suffix(":path")
             .map_or((inner, ""), |name| (name, "*"));
-        pattern.push_str(before);
+        push_literal(&mut pattern, before);
         pattern.push_str(&format!("{{{star}{name}}}"));
         names.push(name.to_owned());
         rest = after;
     }
-    pattern.push_str(rest);
+    push_literal(&mut pattern, rest);
     (pattern, names)
+}
+
+/// A brace that was encoded is none of a parameter: matchit has it twice.
+fn push_literal(pattern: &mut String, literal: &str) {
+    let literal = decoded(literal);
+    pattern.push_str(&literal.replace('{', "{{").replace('}', "}}"));
 }
 
 /// The path parameters of a request. Most have none, which is one word.
@@ -307,11 +343,17 @@ struct Places {
 }
 
 impl Params {
-    fn new(names: &Arc<[String]>, path: &str, params: &matchit::Params<'_, '_>) -> Self {
+    fn new(
+        names: &Arc<[String]>,
+        path: &str,
+        params: &matchit::Params<'_, '_>,
+        decoded: Option<&Decoded>,
+    ) -> Self {
         let begin = path.as_ptr() as usize;
         let range = |value: &str| {
             let at = value.as_ptr() as usize - begin;
-            at..at + value.len()
+            let range = at..at + value.len();
+            decoded.map_or(range.clone(), |decoded| decoded.origin(&range))
         };
         let ranges = params.iter().map(|(_, value)| range(value)).collect();
         Self(Some(Box::new(Places {
@@ -333,115 +375,6 @@ impl Params {
     }
 }
 
-fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
-    if !raw.contains('%') {
-        return Ok(Cow::Borrowed(raw));
-    }
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let code = tail
-            .get(..2)
-            .and_then(|code| std::str::from_utf8(code).ok());
-        let code = code.filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.push(byte.ok_or("The path has a `%` that is no escape.")?);
-        rest = &tail[2..];
-    }
-    String::from_utf8(bytes)
-        .map(Cow::Owned)
-        .map_err(|_| "The path is not UTF-8.")
-}
-
-/// A type that a path parameter converts to.
-///
-/// Every type that is [`FromStr`] is one, also of another crate: `Uuid`, `IpAddr`. What does not
-/// convert is a 400; its detail is the error's `Display`, or for a number, `bool` or `char` a sentence
-/// of what it must be. A type of your own that is not `FromStr` may implement this instead, and choose
-/// what the client is told.
-///
-/// # Examples
-///
-/// ```
-/// use bocadillo::{App, Request, Response, route, testing::Client};
-/// use std::net::IpAddr;
-///
-/// #[route("/hosts/{address}")]
-/// async fn host(_req: &mut Request, res: &mut Response, address: IpAddr) {
-///     res.json(&address.is_ipv4());
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let client = Client::new(App::new().route(host));
-/// assert!(client.get("/hosts/127.0.0.1").await.json::<bool>());
-/// assert_eq!(client.get("/hosts/ada").await.status(), 400);
-/// # }
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a path parameter",
-    label = "expected a type that implements `FromStr`, such as a `String` or a number",
-    note = "for a type of your own, implement `FromStr`, or `bocadillo::FromParam`"
-)]
-pub trait FromParam: Sized {
-    /// Converts the decoded text.
-    ///
-    /// # Errors
-    ///
-    /// Returns what the client is told.
-    fn from_param(text: &str) -> Result<Self, String>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: FromStr<Err: Display> + 'static> FromParam for T {
-    fn from_param(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error: T::Err| match sentence::<T>() {
-            Some(sentence) => sentence.to_owned(),
-            None => error.to_string(),
-        })
-    }
-}
-
-/// What the client is told of a type that everybody knows.
-fn sentence<T: 'static>() -> Option<&'static str> {
-    let sentences = [
-        (TypeId::of::<u8>(), "Must be a whole number from 0 to 255."),
-        (
-            TypeId::of::<u16>(),
-            "Must be a whole number from 0 to 65535.",
-        ),
-        (TypeId::of::<u32>(), NOT_NEGATIVE),
-        (TypeId::of::<u64>(), NOT_NEGATIVE),
-        (TypeId::of::<u128>(), NOT_NEGATIVE),
-        (TypeId::of::<usize>(), NOT_NEGATIVE),
-        (
-            TypeId::of::<i8>(),
-            "Must be a whole number from -128 to 127.",
-        ),
-        (
-            TypeId::of::<i16>(),
-            "Must be a whole number from -32768 to 32767.",
-        ),
-        (TypeId::of::<i32>(), WHOLE),
-        (TypeId::of::<i64>(), WHOLE),
-        (TypeId::of::<i128>(), WHOLE),
-        (TypeId::of::<isize>(), WHOLE),
-        (TypeId::of::<f32>(), "Must be a number."),
-        (TypeId::of::<f64>(), "Must be a number."),
-        (TypeId::of::<bool>(), "Must be `true` or `false`."),
-        (TypeId::of::<char>(), "Must be one character."),
-    ];
-    let is_it = |(id, _): &&(TypeId, _)| *id == TypeId::of::<T>();
-    sentences.iter().find(is_it).map(|(_, sentence)| *sentence)
-}
-
-const NOT_NEGATIVE: &str = "Must be a whole number that is not negative.";
-const WHOLE: &str = "Must be a whole number.";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -454,11 +387,9 @@ mod tests {
     }
 
     #[test]
-    fn decodes_escapes() {
-        assert_eq!(decode("a%20b%C3%A9").as_deref(), Ok("a bé"));
-        assert!(decode("100%").is_err());
-        assert!(decode("%zz").is_err());
-        assert!(decode("%+1").is_err());
-        assert!(decode("%ff").is_err());
+    fn literals_are_compared_decoded() {
+        assert_eq!(pattern("/caf%C3%A9/{x}").0, "/café/{x}");
+        assert_eq!(pattern("/%7B{x}%7D").0, "/{{{x}}}");
+        assert_eq!(pattern("/%7Bx%7D"), ("/{{x}}".to_owned(), Vec::new()));
     }
 }

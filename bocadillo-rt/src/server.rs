@@ -31,7 +31,7 @@ use crate::{
     foreign::Foreign,
     host::Peer,
     limits::Limits,
-    listener::Listener,
+    listener::{Listener, Removing},
     log,
     mount::Layered,
     protocols,
@@ -164,6 +164,7 @@ where
         } = self;
         runner.adopt_current();
         let runner = runner.of_server();
+        let listener = Removing::new(listener);
         Box::pin(async move {
             let serve =
                 |connection, addr| Foreign::new(service.clone(), runner.clone(), connection, addr);

@@ -1,7 +1,7 @@
 //! TLS, by rustls.
 //!
-//! A [`Listener`] makes every connection of another one a TLS connection. HTTP/2 and HTTP/1.1 are
-//! offered by ALPN. That a response was sent is known as exactly as without TLS: its last byte was
+//! A [`Listener`] makes every connection of another one a TLS connection. HTTP/2, HTTP/1.1 and HTTP/1.0
+//! are offered by ALPN. That a response was sent is known as exactly as without TLS: its last byte was
 //! encrypted and accepted by the kernel.
 //!
 //! Handshakes run beside each other, and not in the way of those who are accepted: so many at a
@@ -20,7 +20,13 @@
 //! # }
 //! ```
 
-use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
@@ -40,8 +46,10 @@ use crate::{
     socket::Socket,
 };
 
-/// What is offered to clients, the better first.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// What is offered to clients, the better first. HTTP/1.0 as nginx has it: it is served, so it is taken.
+///
+/// A client that offers protocols, and none of these, is refused (RFC 7301).
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// A client has so long for its handshake: as nginx gives it for the headers of a request.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,7 +99,7 @@ impl Config {
     }
 }
 
-/// Any configuration of rustls; without protocols of its own it gets HTTP/2 and HTTP/1.1.
+/// Any configuration of rustls; without protocols of its own it gets HTTP/2, HTTP/1.1 and HTTP/1.0.
 impl From<ServerConfig> for Config {
     fn from(mut config: ServerConfig) -> Self {
         if config.alpn_protocols.is_empty() {
@@ -163,6 +171,10 @@ impl<L: listener::Listener> listener::Listener for Listener<L> {
 
     fn socket(io: &Self::Io) -> Option<Socket<'_>> {
         L::socket(io.get_ref().0)
+    }
+
+    fn socket_file(&self) -> Option<PathBuf> {
+        self.listener.socket_file()
     }
 }
 

@@ -96,7 +96,12 @@ impl App {
     /// have no view of their own.
     ///
     /// A GET is a HEAD too, and OPTIONS is answered with what there is, unless there are views for
-    /// them. A path that is not there, but is with a slash after it, is redirected to that.
+    /// them. A path that is not there, but is with a slash after it, or without the one that it has, is
+    /// redirected to that: by a 302, or by a 307, which keeps the method and the body, where it is no
+    /// GET or HEAD.
+    ///
+    /// Paths are compared by segments that are percent-decoded, once: `/café` is what browsers send as
+    /// `/caf%C3%A9`, and a `%2F` stays within its segment. A literal may be written in both ways.
     ///
     /// `{name}` in the path matches one segment, `{name:path}` the rest. A path that conflicts with
     /// another, and a method that is none, is an error of [`serve`](Self::serve).

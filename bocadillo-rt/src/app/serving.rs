@@ -10,7 +10,7 @@ use crate::{
     detach::Detached,
     error::{Error, Result},
     guard::{catch, guarded},
-    listener::Listener,
+    listener::{Listener, Removing},
     log,
     routing::{Conflict, Router},
     server,
@@ -140,6 +140,8 @@ impl App {
 
     /// Serves the connections of this listener; as [`serve`](Self::serve).
     ///
+    /// The file of a Unix socket is removed at the end.
+    ///
     /// # Errors
     ///
     /// As [`serve`](Self::serve).
@@ -147,6 +149,7 @@ impl App {
         log::init();
         // Signals first: one that comes while the app starts ends it, and not the process.
         let mut stopped = Box::pin(mem::take(&mut self.shutdown).wait());
+        let listener = Removing::new(listener);
         let limits = self.limits.clone();
         let shutdown_delay = self.shutdown_delay;
         let on_startup = mem::take(&mut self.on_startup);

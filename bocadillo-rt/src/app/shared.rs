@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use http::{Uri, header::RETRY_AFTER, request::Parts};
+use http::{Method, StatusCode, Uri, header::RETRY_AFTER, request::Parts};
 
 use crate::{
+    authority,
     background::Runner,
     body::Body,
     boxed::{BoxedService, Call, Responding},
@@ -94,6 +95,8 @@ impl Shared {
     pub(crate) fn serve(&self, head: Parts, body: Source, peer: &Arc<Peer>, busy: Busy) -> Running {
         let found = if self.is_full() {
             Found::NoRoom
+        } else if !authority::is_told(&head) {
+            Found::NoHost
         } else if let Some(layered) = &peer.layered {
             Found::Layers(layered)
         } else {
@@ -136,10 +139,12 @@ fn respond(found: Found<'_>, head: Parts, body: Source, host: Host, busy: Option
 /// Answers what no view answers.
 #[cold]
 fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option<Busy>) -> Running {
-    let slash = match found {
+    let beside = match found {
         Found::Slash => Some(with_slash(&head.uri)),
+        Found::NoSlash => Some(without_slash(&head.uri)),
         _ => None,
     };
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
     let request = Request::new(head, body, Params::default(), host);
     let answer = exchange::answer(request, busy, |res| match found {
         Found::WrongMethod(methods) => {
@@ -150,14 +155,22 @@ fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option
             res.answer_options(methods);
             Ok(())
         }
-        Found::Slash => {
-            res.redirect(slash.unwrap_or_default());
+        Found::Slash | Found::NoSlash => {
+            res.redirect(beside.unwrap_or_default());
+            // With a 302 browsers forget the method and the body.
+            if !is_read {
+                res.status(StatusCode::TEMPORARY_REDIRECT);
+            }
             Ok(())
         }
         Found::NoRoom => {
             res.header(RETRY_AFTER, "1");
             let detail = "Too much background work is waiting.";
             Err(HttpError::new(503).detail(detail).into())
+        }
+        Found::NoHost => {
+            let detail = "The request must have one valid `Host` header.";
+            Err(HttpError::new(400).detail(detail).into())
         }
         Found::Nothing | Found::View(..) | Found::Layers(_) => Err(HttpError::new(404).into()),
     });
@@ -168,6 +181,18 @@ fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option
 /// cannot be taken for another host.
 fn with_slash(uri: &Uri) -> String {
     let last = uri.path().rsplit('/').next().unwrap_or_default();
+    format!("./{last}/{}", query(uri))
+}
+
+/// As [`with_slash`], seen from within what looks like a folder.
+fn without_slash(uri: &Uri) -> String {
+    let path = uri.path();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let last = path.rsplit('/').next().unwrap_or_default();
+    format!("../{last}{}", query(uri))
+}
+
+fn query(uri: &Uri) -> String {
     let query = uri.query().map(|query| format!("?{query}"));
-    format!("./{last}/{}", query.unwrap_or_default())
+    query.unwrap_or_default()
 }

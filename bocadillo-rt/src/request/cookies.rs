@@ -2,11 +2,13 @@
 
 use cookie::Cookie;
 use http::header::COOKIE;
+use percent_encoding::percent_decode;
 
 use super::Request;
 
 impl Request {
-    /// Returns a cookie by its name. One that is malformed is as if it were not there.
+    /// Returns the first cookie of this name, which is compared as it came. One that is malformed is as
+    /// if it were not there.
     ///
     /// # Examples
     ///
@@ -32,14 +34,25 @@ impl Request {
         self.cookies().find(|cookie| cookie.name() == name)
     }
 
-    /// Returns all cookies, percent-decoded. Those that are malformed are left out.
+    /// Returns all cookies. A value is percent-decoded, a name is as it came: what browsers promise of
+    /// names such as `__Host-session` is about that.
+    ///
+    /// Those that are malformed, or not UTF-8, are left out, each alone.
     #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
     pub fn cookies(&self) -> impl Iterator<Item = Cookie<'_>> {
-        let headers = self.headers().get_all(COOKIE).iter();
         // HTTP/2 may send each in a header of its own.
-        headers
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(Cookie::split_parse_encoded)
-            .filter_map(Result::ok)
+        let fields = self.headers().get_all(COOKIE).iter();
+        fields
+            .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+            .filter_map(parse)
     }
+}
+
+/// One pair of a `cookie` header.
+fn parse(pair: &[u8]) -> Option<Cookie<'_>> {
+    let mid = pair.iter().position(|byte| *byte == b'=')?;
+    let name = str::from_utf8(pair[..mid].trim_ascii()).ok()?;
+    let value = percent_decode(pair[mid + 1..].trim_ascii());
+    let value = value.decode_utf8().ok()?;
+    (!name.is_empty()).then(|| Cookie::new(name, value))
 }

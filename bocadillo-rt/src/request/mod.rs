@@ -5,6 +5,8 @@ mod content_type;
 mod cookies;
 mod form;
 #[cfg(feature = "multipart")]
+mod form_data;
+#[cfg(feature = "multipart")]
 mod multipart;
 mod query;
 mod source;
@@ -33,10 +35,13 @@ use crate::{
     error::{Error, HttpError, Result},
     foreign::ClientAddr,
     host::Host,
-    routing::{FromParam, Params},
+    param::FromParam,
+    routing::Params,
     sent::Connection,
 };
 
+#[cfg(feature = "multipart")]
+pub use self::form_data::{FormData, FormFile};
 #[cfg(feature = "multipart")]
 pub use self::multipart::{Field, Multipart};
 use self::source::Gone;
@@ -411,6 +416,10 @@ fn gone(why: Gone, limit: usize) -> Error {
             "the request's body was lost: the future that read it was dropped before its end",
         ),
         Gone::TooLong => too_long(limit),
+        Gone::TooLongForLayer => {
+            let detail = "The body is longer than a layer around the app allows.";
+            HttpError::new(413).detail(detail).into()
+        }
         Gone::Late => HttpError::new(408).detail("The body took too long.").into(),
         Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
     }

@@ -1,6 +1,7 @@
 //! Forms with files.
 
 use std::{
+    borrow::Cow,
     fmt,
     pin::Pin,
     sync::{
@@ -13,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
-use super::Request;
-use crate::error::{Error, HttpError, Result};
+use super::{Request, content_type::MediaType};
+use crate::error::{BoxError, Error, HttpError, Result};
 
 impl Request {
     /// Reads the body as a form with files, field by field as they come.
@@ -51,9 +52,14 @@ impl Request {
     pub fn multipart(&mut self) -> Result<Multipart> {
         self.expect_essence("multipart/form-data")?;
         let content_type = self.header(CONTENT_TYPE).unwrap_or_default();
-        let boundary = multer::parse_boundary(content_type).map_err(|_| {
-            HttpError::new(415).detail("The content type `multipart/form-data` has no boundary.")
-        })?;
+        let boundary = MediaType::parse(content_type)
+            .parameter("boundary")
+            .filter(|boundary| !boundary.is_empty())
+            .map(Cow::into_owned)
+            .ok_or_else(|| {
+                let detail = "The content type `multipart/form-data` has no boundary.";
+                HttpError::new(415).detail(detail)
+            })?;
         let limit = self.body_limit();
         let unparsed = Arc::new(AtomicUsize::new(0));
         let chunks = Chunks {
@@ -87,11 +93,11 @@ struct Chunks {
 }
 
 impl futures_core::Stream for Chunks {
-    type Item = Result<Bytes, crate::error::BoxError>;
+    type Item = Result<Bytes, BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.unparsed.load(Relaxed) > MAX_UNPARSED {
-            return Poll::Ready(Some(Err(Box::new(super::HttpError::new(413)))));
+            return Poll::Ready(Some(Err(Box::new(HeadTooLong))));
         }
         if self.turn > MAX_TURN {
             self.turn = 0;
@@ -231,18 +237,35 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
+/// The parser has not found the end of a field's head.
+#[derive(Debug)]
+struct HeadTooLong;
+
+impl fmt::Display for HeadTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a head within the form is too long")
+    }
+}
+
+impl std::error::Error for HeadTooLong {}
+
 fn malformed(error: multer::Error) -> Error {
     let error = match error {
-        multer::Error::StreamReadFailed(error) => match error.downcast::<HttpError>() {
-            Ok(error) if error.status() == 413 => {
-                let detail = "A head within the form is too long.";
-                return HttpError::new(413).detail(detail).into();
-            }
-            Ok(error) => return (*error).into(),
-            Err(_) => return HttpError::new(400).detail("The body was cut off.").into(),
-        },
+        multer::Error::StreamReadFailed(error) => return cut(error),
         error => error,
     };
     let detail = format!("The form is malformed: {error}");
     HttpError::new(400).detail(detail).into()
+}
+
+/// Why the body came to no end.
+fn cut(error: BoxError) -> Error {
+    if error.is::<HeadTooLong>() {
+        let detail = "A head within the form is too long.";
+        return HttpError::new(413).detail(detail).into();
+    }
+    match error.downcast::<HttpError>() {
+        Ok(error) => (*error).into(),
+        Err(_) => HttpError::new(400).detail("The body was cut off.").into(),
+    }
 }

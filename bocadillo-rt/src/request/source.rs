@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    mem,
+    iter, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -34,6 +34,8 @@ pub(crate) enum Gone {
     /// As a stream, or a form with files.
     Taken,
     TooLong,
+    /// Longer than a layer around the app allows.
+    TooLongForLayer,
     Cut,
     /// Its next part did not come.
     Late,
@@ -127,11 +129,18 @@ impl Source {
     }
 }
 
+/// Enough for any honest error: a chain may be a circle.
+const MAX_CAUSES: usize = 16;
+
 #[cold]
 fn cut(error: &(dyn Error + 'static)) -> Gone {
-    // A layer around the app may have a limit of its own.
-    if error.is::<LengthLimitError>() {
-        return Gone::TooLong;
+    // A layer around the app may have a limit of its own, and another one may wrap its error.
+    let causes = iter::successors(Some(error), |error| (*error).source());
+    if causes
+        .take(MAX_CAUSES)
+        .any(|it| it.is::<LengthLimitError>())
+    {
+        return Gone::TooLongForLayer;
     }
     tracing::debug!(%error, "request body was cut off");
     Gone::Cut

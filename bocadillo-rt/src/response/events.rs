@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::Response;
+use super::{IntoChunks, Response};
 use crate::{body::Body, error::BoxError};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -129,9 +129,11 @@ fn lines(f: &mut fmt::Formatter<'_>, field: &str, text: &str) -> fmt::Result {
 
 impl Response {
     /// Makes a stream of events the content. It lives as long as the client does, and as the server: a
-    /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it.
+    /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it. It may be the
+    /// receiver of a tokio channel.
     ///
-    /// If it yields an error, the response is cut off; the error is logged.
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
     ///
     /// # Examples
     ///
@@ -139,31 +141,26 @@ impl Response {
     /// use bocadillo::{App, Event, Request, Response, testing::Client};
     ///
     /// async fn events(_req: &mut Request, res: &mut Response) {
-    ///     res.event_stream(tokio_stream::iter([
-    ///         Ok::<_, std::io::Error>(Event::new("shipped").name("order")),
-    ///     ]));
+    ///     let (tx, rx) = tokio::sync::mpsc::channel(1);
+    ///     tokio::spawn(async move {
+    ///         let event = Event::new("shipped").name("order");
+    ///         let _ = tx.send(event).await;
+    ///     });
+    ///     res.event_stream(rx);
     /// }
     ///
-    /// # mod tokio_stream {
-    /// #   pub fn iter<const N: usize>(of: [Result<bocadillo::Event, std::io::Error>; N]) -> Iter { Iter(of.into_iter().collect()) }
-    /// #   pub struct Iter(std::collections::VecDeque<Result<bocadillo::Event, std::io::Error>>);
-    /// #   impl futures_core::Stream for Iter {
-    /// #       type Item = Result<bocadillo::Event, std::io::Error>;
-    /// #       fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> { self.0.pop_front().into() }
-    /// #   }
-    /// # }
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let client = Client::new(App::new().add("/", &["get"], events));
     /// assert_eq!(client.get("/").await.text(), "event: order\ndata: shipped\n\n");
     /// # }
     /// ```
-    pub fn event_stream<S, E>(&mut self, events: S)
+    pub fn event_stream<S, Kind>(&mut self, events: S)
     where
-        S: Stream<Item = Result<Event, E>> + Send + 'static,
-        E: Into<BoxError>,
+        S: IntoChunks<Kind, Chunk = Event>,
     {
-        let text = Texts(Box::pin(events));
-        self.content(EVENTS, Body::from_stream(text));
+        let text = Texts(Box::pin(events.into_chunks()));
+        let body = self.contained(Body::from_stream(text));
+        self.content(EVENTS, body);
         let headers = &mut self.head.headers;
         headers.insert(CACHE_CONTROL, NO_CACHE);
         self.is_endless = true;
@@ -176,7 +173,7 @@ impl Response {
         }
         let body = mem::take(self.body_mut());
         let ending = Box::pin(ending.clone().cancelled_owned());
-        self.body(Body::new(Until { body, ending }));
+        *self.body_mut() = Body::new(Until { body, ending });
     }
 }
 

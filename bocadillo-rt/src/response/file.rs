@@ -1,15 +1,15 @@
 //! Files as content.
 
-use std::path::Path;
+use std::{fs::Metadata, path::Path};
 
 use http::{
-    Method, StatusCode,
-    header::{CONTENT_TYPE, IF_RANGE, RANGE},
+    HeaderMap, Method, StatusCode,
+    header::{CONTENT_TYPE, RANGE},
 };
-use tower_http::services::ServeFile;
+use tower_http::services::{ServeFile, fs::ServeFileSystemResponseBody};
 use tower_service::Service as _;
 
-use super::Response;
+use super::{Response, range};
 use crate::{
     body::Body,
     error::{HttpError, Result},
@@ -19,6 +19,10 @@ use crate::{
 impl Response {
     /// Makes a file the content: with its type by its extension, `ETag` and `Last-Modified`, and so
     /// 304 where the client has it already, and 206 where it asks for a part.
+    ///
+    /// A part is one range of bytes, of what the client has the other parts of (`If-Range`); one that
+    /// lies beyond the end is a 416. A file that is empty, and a client that asks for several ranges, or
+    /// for one that is malformed or of another unit, gets the whole, as HTTP allows.
     ///
     /// A status that the view sets afterwards is sent in place of that; one that it set before is not.
     ///
@@ -47,31 +51,36 @@ impl Response {
     #[cfg_attr(docsrs, doc(cfg(feature = "file")))]
     pub async fn file(&mut self, req: &Request, path: impl AsRef<Path> + Send) -> Result<()> {
         let path = path.as_ref();
+        let metadata = tokio::fs::metadata(path).await;
         // What is there and is no file, as a folder, could be opened all the same.
-        if tokio::fs::metadata(path)
-            .await
-            .is_ok_and(|it| !it.is_file())
-        {
+        if metadata.as_ref().is_ok_and(|it| !it.is_file()) {
             return Err(HttpError::new(404).into());
         }
-        let mut request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
-        // The content of a HEAD is left out by the server. Conditions are for it and GET, a part for
-        // GET alone.
-        let headers = request.headers_mut();
-        if matches!(*req.method(), Method::GET | Method::HEAD) {
-            headers.clone_from(req.headers());
-        }
-        if req.method() != Method::GET {
-            headers.remove(RANGE);
-        }
-        // A part of what has changed meanwhile is worth nothing. Whether it has, is not looked at: it
-        // is sent whole.
-        if headers.contains_key(IF_RANGE) {
-            headers.remove(RANGE);
-        }
-        let served = match ServeFile::new(path).call(request).await {
-            Ok(served) => served,
-            Err(never) => match never {},
+        // Conditions are for GET and HEAD, a part for GET alone. The content of a HEAD is left out by
+        // the server.
+        let mut headers = match *req.method() {
+            Method::GET | Method::HEAD => req.headers().clone(),
+            _ => HeaderMap::new(),
+        };
+        let length = metadata.as_ref().map_or(0, Metadata::len);
+        let part = match *req.method() {
+            Method::GET => range::wanted(&headers, length),
+            _ => None,
+        };
+        headers.remove(RANGE);
+        let served = match part {
+            None => serve(path, headers).await,
+            Some(part) => {
+                let mut in_part = headers.clone();
+                in_part.insert(RANGE, part);
+                let served = serve(path, in_part).await;
+                let modified = metadata.and_then(|it| it.modified()).ok();
+                if range::is_of(&headers, served.headers(), modified) {
+                    served
+                } else {
+                    serve(path, headers).await
+                }
+            }
         };
         let status = served.status();
         if status == StatusCode::NOT_FOUND {
@@ -91,9 +100,21 @@ impl Response {
             headers.insert(name, value.clone());
         }
         self.may_frame = true;
+        self.is_endless = false;
         self.is_file = true;
         // A log that is written to meanwhile has more than was declared.
-        *self.body_mut() = Body::up_to_declared(&head.headers, Body::new(body));
+        self.body(Body::up_to_declared(&head.headers, Body::new(body)));
         Ok(())
+    }
+}
+
+type Served = http::Response<ServeFileSystemResponseBody>;
+
+async fn serve(path: &Path, headers: HeaderMap) -> Served {
+    let mut request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
+    *request.headers_mut() = headers;
+    match ServeFile::new(path).call(request).await {
+        Ok(served) => served,
+        Err(never) => match never {},
     }
 }

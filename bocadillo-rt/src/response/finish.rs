@@ -16,7 +16,8 @@ impl Response {
     /// Whether there is nothing to do about it before it can be sent.
     #[inline]
     pub(crate) fn is_ordinary(&self, version: Version) -> bool {
-        let is_special = self.may_frame || self.is_endless || self.fault.is_some();
+        let is_special =
+            self.may_frame || self.is_endless || self.own_body.is_some() || self.fault.is_some();
         !is_special && version != Version::HTTP_2 && may_have_content(self.head.status)
     }
 
@@ -26,9 +27,12 @@ impl Response {
         &mut self,
         method: &Method,
         version: Version,
-        view: &str,
+        view: &'static str,
         is_outermost: bool,
     ) {
+        if let Some(name) = &self.own_body {
+            name.set(view);
+        }
         if self.may_frame {
             self.check_framing(method, version, view);
         }

@@ -1,5 +1,6 @@
 //! What the client gets, and what is done after it has it.
 
+mod chunks;
 #[cfg(feature = "cookie")]
 mod cookies;
 mod errors;
@@ -7,11 +8,16 @@ mod events;
 #[cfg(feature = "file")]
 mod file;
 mod finish;
+mod location;
+#[cfg(feature = "file")]
+mod range;
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    mem,
+};
 
 use bytes::Bytes;
-use futures_core::Stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION},
@@ -22,15 +28,16 @@ use serde::Serialize;
 use crate::{
     background::{IntoTask, Registrations},
     body::Body,
-    error::BoxError,
+    contain::{Contained, ViewName},
     sent::{SentBody, framing},
 };
 
+pub use self::chunks::{Chunk, IntoChunks, kinds};
 pub use self::events::Event;
 
 // Constants, so that their bytes are checked by the compiler and not for each response.
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
-const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// RFC 8187: all but letters, digits and a few marks.
@@ -70,6 +77,8 @@ pub struct Response {
     is_file: bool,
     /// Its content goes on until somebody leaves.
     is_endless: bool,
+    /// Its content is the user's own, which may fail: where that has the view's name from.
+    own_body: Option<ViewName>,
     /// Why the response cannot be sent as it is.
     fault: Option<Box<Fault>>,
 }
@@ -88,6 +97,7 @@ impl Response {
             may_frame: false,
             is_file: false,
             is_endless: false,
+            own_body: None,
             fault: None,
         }
     }
@@ -131,12 +141,12 @@ impl Response {
         self.head.status
     }
 
-    /// Makes this text the content.
+    /// Makes this text the content, as `text/plain; charset=utf-8`.
     pub fn text(&mut self, text: impl Into<Bytes>) {
         self.content(TEXT, text.into().into());
     }
 
-    /// Makes this HTML the content.
+    /// Makes this HTML the content, as `text/html; charset=utf-8`.
     pub fn html(&mut self, html: impl Into<Bytes>) {
         self.content(HTML, html.into().into());
     }
@@ -157,47 +167,110 @@ impl Response {
     }
 
     /// Makes a stream of chunks (bytes, vectors, strings) the content; as text, unless the header
-    /// `content-type` is set afterwards.
+    /// `content-type` is set afterwards. It may be the receiver of a tokio channel.
     ///
-    /// If it yields an error, the response is cut off; the error is logged.
-    pub fn stream<S, T, E>(&mut self, stream: S)
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, testing::Client};
+    /// use tokio::sync::mpsc;
+    ///
+    /// async fn count(_req: &mut Request, res: &mut Response) {
+    ///     let (tx, rx) = mpsc::channel(1);
+    ///     tokio::spawn(async move {
+    ///         for number in 1..=3 {
+    ///             // The client may have left.
+    ///             let _ = tx.send(format!("{number}\n")).await;
+    ///         }
+    ///     });
+    ///     res.stream(rx);
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = Client::new(App::new().add("/", &["get"], count));
+    /// assert_eq!(client.get("/").await.text(), "1\n2\n3\n");
+    /// # }
+    /// ```
+    pub fn stream<S, Kind>(&mut self, stream: S)
     where
-        S: Stream<Item = Result<T, E>> + Send + 'static,
-        T: Into<Bytes>,
-        E: Into<BoxError>,
+        S: IntoChunks<Kind, Chunk: Into<Bytes>>,
     {
-        self.content(TEXT, Body::from_stream(stream));
+        let body = self.contained(Body::from_stream(stream.into_chunks()));
+        self.content(TEXT, body);
     }
 
     /// Makes any body the content; its content type is yours to set.
+    ///
+    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
+    /// has the error with the view's name.
     pub fn body(&mut self, body: Body) {
+        self.own_body = None;
+        let body = self.contained(body);
         *self.body_mut() = body;
+    }
+
+    /// What fails in a body costs no more than its rest.
+    fn contained(&mut self, body: Body) -> Body {
+        if body.is_plain() {
+            return body;
+        }
+        let view = self.own_body.get_or_insert_default().clone();
+        Body::new(Contained::new(body, view))
+    }
+
+    /// hyper is the consumer of the body: what was yielded before it fails is to be sent.
+    pub(crate) fn hand_to_hyper(&mut self) {
+        if let Some(view) = self.own_body.take() {
+            let body = mem::take(self.body_mut());
+            // It may have been replaced by something plain.
+            *self.body_mut() = if body.is_plain() {
+                body
+            } else {
+                Body::new(Contained::outermost(body, view))
+            };
+        }
     }
 
     /// Sends the client elsewhere, by a 302; for another kind, set the status afterwards: 301 and 308
     /// are for ever, 303 makes it a GET, 307 and 308 keep the method and the body.
     ///
-    /// What is no valid header value is a fault.
+    /// What a URL cannot have, as blanks and letters beyond ASCII, is percent-encoded; what is encoded
+    /// already stays. A `\` is encoded too: browsers would take it for `/`, and `/\evil.example` for
+    /// another host. A line break, or another control character, is a fault.
+    ///
+    /// A target that comes from the client must be looked at all the same: `//evil.example` is a URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut res = bocadillo::Response::new();
+    /// res.redirect("/über?q=a b&r=%20");
+    /// assert_eq!(res.headers()["location"], "/%C3%BCber?q=a%20b&r=%20");
+    /// ```
     #[doc(alias = "Redirect")]
     pub fn redirect(&mut self, location: impl AsRef<str>) {
         self.status(StatusCode::FOUND);
-        self.header(LOCATION, location.as_ref());
+        self.header(LOCATION, location::encoded(location.as_ref()));
     }
 
-    /// Has the client save the content, under this name.
+    /// Has the client save the content, under this name: any text, owned or not.
     ///
     /// # Examples
     ///
     /// ```
     /// let mut res = bocadillo::testing::response();
     /// res.bytes(vec![1, 2, 3]);
-    /// res.attachment("señal.bin");
+    /// res.attachment(format!("{}.bin", "señal"));
     /// assert_eq!(
     ///     res.headers()["content-disposition"],
     ///     "attachment; filename=\"se_al.bin\"; filename*=UTF-8''se%C3%B1al.bin",
     /// );
     /// ```
-    pub fn attachment(&mut self, file_name: &str) {
+    pub fn attachment(&mut self, file_name: impl AsRef<str>) {
+        let file_name = file_name.as_ref();
         // For those that do not know the second form: what cannot be in the first is replaced.
         let plain: String = file_name
             .chars()

@@ -1,0 +1,58 @@
+//! The host that a request is for.
+
+use http::{Version, header::HOST, request::Parts};
+
+/// Whether the request says for which host it is, as HTTP asks for (RFC 9112, 3.2): in one `Host` header,
+/// which only HTTP/1.0 may leave out; HTTP/2 has a field of its own for it.
+#[inline]
+pub(crate) fn is_told(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => head.version != Version::HTTP_11,
+        (Some(host), None) => host.as_bytes().iter().all(is_in_a_host),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// What a name, an address or a port is written with. Which of these it is, is not looked at.
+#[inline]
+fn is_in_a_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_told_by(version: Version, hosts: &[&str]) -> bool {
+        let mut request = http::Request::builder().version(version);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        is_told(&head)
+    }
+
+    #[test]
+    fn http1_needs_one_host() {
+        for (hosts, is_fine) in [
+            (&[][..], false),
+            (&[""], true),
+            (&["example.net:8000"], true),
+            (&["[::1]:80"], true),
+            (&["b%C3%BCcher.example"], true),
+            (&["a", "a"], false),
+            (&["a", "b"], false),
+            (&["a, b"], false),
+            (&["a/b"], false),
+            (&["user@a"], false),
+            (&["a b"], false),
+        ] {
+            assert_eq!(is_told_by(Version::HTTP_11, hosts), is_fine, "{hosts:?}");
+        }
+        assert!(is_told_by(Version::HTTP_10, &[]));
+        assert!(!is_told_by(Version::HTTP_10, &["a", "b"]));
+        assert!(is_told_by(Version::HTTP_2, &[]));
+        assert!(!is_told_by(Version::HTTP_2, &["a", "b"]));
+    }
+}

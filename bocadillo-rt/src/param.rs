@@ -1,0 +1,126 @@
+//! What a path parameter converts to.
+
+use std::{
+    any::{Any, TypeId},
+    fmt::Display,
+    num::{IntErrorKind, ParseIntError},
+    str::FromStr,
+};
+
+/// A type that a path parameter converts to.
+///
+/// Every type that is [`FromStr`] is one, also of another crate: `Uuid`, `IpAddr`. What does not
+/// convert is a 400; its detail is the error's `Display`, or for a number, `bool` or `char` a sentence
+/// of what it must be. A type of your own that is not `FromStr` may implement this instead, and choose
+/// what the client is told.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Request, Response, route, testing::Client};
+/// use std::net::IpAddr;
+///
+/// #[route("/hosts/{address}")]
+/// async fn host(_req: &mut Request, res: &mut Response, address: IpAddr) {
+///     res.json(&address.is_ipv4());
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let client = Client::new(App::new().route(host));
+/// assert!(client.get("/hosts/127.0.0.1").await.json::<bool>());
+/// assert_eq!(client.get("/hosts/ada").await.status(), 400);
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a path parameter",
+    label = "expected a type that implements `FromStr`, such as a `String` or a number",
+    note = "for a type of your own, implement `FromStr`, or `bocadillo::FromParam`"
+)]
+pub trait FromParam: Sized {
+    /// Converts the decoded text.
+    ///
+    /// # Errors
+    ///
+    /// Returns what the client is told.
+    fn from_param(text: &str) -> Result<Self, String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromStr<Err: Display + 'static> + 'static> FromParam for T {
+    fn from_param(text: &str) -> Result<Self, String> {
+        let value: Self = text.parse().map_err(|error: T::Err| {
+            let kind = (&error as &dyn Any).downcast_ref().map(ParseIntError::kind);
+            let known = KNOWN.iter().find(|known| known.id == TypeId::of::<T>());
+            match (known, kind) {
+                (Some(known), Some(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow)) => {
+                    (known.range)()
+                }
+                (Some(known), _) => known.sentence.to_owned(),
+                (None, _) => error.to_string(),
+            }
+        })?;
+        check_finite(&value, text)?;
+        Ok(value)
+    }
+}
+
+/// A number beyond the range of a float is parsed as infinite. Unlike `inf`, which says so.
+fn check_finite(value: &dyn Any, text: &str) -> Result<(), String> {
+    let single = value
+        .downcast_ref::<f32>()
+        .is_some_and(|it| it.is_infinite());
+    let double = value
+        .downcast_ref::<f64>()
+        .is_some_and(|it| it.is_infinite());
+    if !single && !double || !text.contains(|letter: char| letter.is_ascii_digit()) {
+        return Ok(());
+    }
+    let (min, max) = if single {
+        (f64::from(f32::MIN), f64::from(f32::MAX))
+    } else {
+        (f64::MIN, f64::MAX)
+    };
+    Err(format!("Must be from {min:e} to {max:e}."))
+}
+
+/// What the client is told of a type that everybody knows.
+struct Known {
+    id: TypeId,
+    sentence: &'static str,
+    range: fn() -> String,
+}
+
+macro_rules! known {
+    ($($type:ty, $sentence:expr, $range:expr;)+) => {
+        &[$(Known { id: TypeId::of::<$type>(), sentence: $sentence, range: $range }),+]
+    };
+}
+
+macro_rules! range {
+    ($type:ty) => {
+        || format!("Must be from {} to {}.", <$type>::MIN, <$type>::MAX)
+    };
+}
+
+const NOT_NEGATIVE: &str = "Must be a whole number that is not negative.";
+const WHOLE: &str = "Must be a whole number.";
+const NUMBER: &str = "Must be a number.";
+
+static KNOWN: &[Known] = known! {
+    u8, "Must be a whole number from 0 to 255.", range!(u8);
+    u16, "Must be a whole number from 0 to 65535.", range!(u16);
+    u32, NOT_NEGATIVE, range!(u32);
+    u64, NOT_NEGATIVE, range!(u64);
+    u128, NOT_NEGATIVE, range!(u128);
+    usize, NOT_NEGATIVE, range!(usize);
+    i8, "Must be a whole number from -128 to 127.", range!(i8);
+    i16, "Must be a whole number from -32768 to 32767.", range!(i16);
+    i32, WHOLE, range!(i32);
+    i64, WHOLE, range!(i64);
+    i128, WHOLE, range!(i128);
+    isize, WHOLE, range!(isize);
+    f32, NUMBER, || NUMBER.to_owned();
+    f64, NUMBER, || NUMBER.to_owned();
+    bool, "Must be `true` or `false`.", || String::new();
+    char, "Must be one character.", || String::new();
+};
