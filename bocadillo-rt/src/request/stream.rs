@@ -26,6 +26,9 @@ impl Request {
     /// It can be taken once: what was read by [`body`](Self::body) before comes as one chunk; whoever
     /// reads the body afterwards gets an error that says so.
     ///
+    /// A task may read it on after the response. There the end of a chunked HTTP/1 upload that has trailers is
+    /// seen with the connection's next request only: hyper holds it back.
+    ///
     /// # Examples
     ///
     /// ```
