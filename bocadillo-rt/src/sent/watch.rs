@@ -123,12 +123,14 @@ impl Watch {
     pub(crate) fn close_idle(&self) {
         for hub in self.shared.live_connections() {
             let activity = &hub.activity;
+            // Before the look: a request that begins meanwhile is seen by it.
+            let begun = activity.begun.load(Relaxed);
             let is_busy = activity.requests.load(Relaxed) > 0
                 || activity.is_write_blocked.load(Relaxed)
+                || activity.is_lingering.load(Relaxed)
                 || !hub.tickets().is_empty();
             if !is_busy {
-                let accepted = activity.accepted.load(Relaxed);
-                hub.kill.request(Reason::Idle, accepted);
+                hub.kill.request(Reason::Idle, begun);
             }
         }
     }
