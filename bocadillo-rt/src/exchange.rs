@@ -127,7 +127,7 @@ impl<'a> Exchange<'a> {
                 self.response.end_with(&shared.ending);
             }
             let view = self.view_name();
-            let is_outermost = !self.request.extensions().get::<FramedOutside>().is_some();
+            let is_outermost = self.request.extensions().get::<FramedOutside>().is_none();
             self.response
                 .finish(self.request.method(), version, view, is_outermost);
         }
