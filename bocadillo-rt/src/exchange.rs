@@ -155,7 +155,7 @@ impl<'a> Exchange<'a> {
                 self.response.end_with(shared.end.begun());
             }
             let view = self.view_name();
-            let is_outermost = !self.request.extensions().get::<FramedOutside>().is_some();
+            let is_outermost = self.request.extensions().get::<FramedOutside>().is_none();
             self.response
                 .finish(self.request.method(), version, view, is_outermost);
             if self.request.host().peer().is_some() {

@@ -368,9 +368,6 @@ impl Exchange {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return (self.version == Version::HTTP_2).then_some("HTTP/2 has no status 101");
         }
-        if status.is_informational() {
-            return Some("the status is not final");
-        }
         let hint = response.body().size_hint();
         framing::fault(&self.method, status, response.headers(), &hint)
     }

@@ -288,6 +288,8 @@ mod tests {
             let _ = sender.send(delivery);
         });
         let ticket = hub.add(Protocol::Http1, on_done);
+        // As when the IO was offered its head.
+        hub.awaits_head.store(false, Relaxed);
         (ticket.expect("the IO is there"), receiver)
     }
 
