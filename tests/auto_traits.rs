@@ -35,6 +35,10 @@ fn sent_to_other_threads() {
     send_sync::<Streams>();
     send_sync::<Watch>();
     send_sync::<Client>();
+    #[cfg(feature = "multipart")]
+    send_sync::<bocadillo::FormData>();
+    #[cfg(feature = "multipart")]
+    send_sync::<bocadillo::FormFile>();
 }
 
 #[test]

@@ -173,7 +173,7 @@ async fn by_http1(addr: SocketAddr, path: &str) -> (usize, bool) {
         let Some(line) = support::find(rest, b"\r\n") else {
             return (content, false);
         };
-        let size = str::from_utf8(&rest[..line]).expect("text");
+        let size = std::str::from_utf8(&rest[..line]).expect("text");
         let size = usize::from_str_radix(size, 16).expect("a size");
         if size == 0 {
             return (content, true);

@@ -80,7 +80,7 @@ impl Unit {
         let mut bytes = [0; 4];
         for len in 1..=bytes.len() {
             bytes[len - 1] = escape(rest.get(3 * (len - 1)..)?)?;
-            if str::from_utf8(&bytes[..len]).is_ok() {
+            if std::str::from_utf8(&bytes[..len]).is_ok() {
                 return Some(Self::new(3 * len, &bytes[..len]));
             }
         }

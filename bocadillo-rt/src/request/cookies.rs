@@ -51,7 +51,7 @@ impl Request {
 /// One pair of a `cookie` header.
 fn parse(pair: &[u8]) -> Option<Cookie<'_>> {
     let mid = pair.iter().position(|byte| *byte == b'=')?;
-    let name = str::from_utf8(pair[..mid].trim_ascii()).ok()?;
+    let name = std::str::from_utf8(pair[..mid].trim_ascii()).ok()?;
     let value = percent_decode(pair[mid + 1..].trim_ascii());
     let value = value.decode_utf8().ok()?;
     (!name.is_empty()).then(|| Cookie::new(name, value))
