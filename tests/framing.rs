@@ -486,6 +486,59 @@ async fn a_body_that_is_always_ready_is_in_nobodys_way_of_a_fast_reader() {
     }
 }
 
+/// A shutdown closes its connection at half of the time, on both protocols, whether somebody reads it.
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_keep_a_server_from_its_end() {
+    for path in ["/nothing", "/much"] {
+        let (app, mut deliveries) = app();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let app = app
+            .background(bocadillo::Runner::dedicated(1).drain_timeout(Duration::from_secs(2)))
+            .with_graceful_shutdown(async { drop(stopped.await) });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let served = tokio::spawn(app.serve_with(listener));
+        let mut client = Http1::connect(addr).await;
+        client
+            .send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .await;
+        let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+        let streaming = http2_request(&mut send, "GET", path).await;
+        let mut streaming = soon("a head", streaming).await.expect("one").into_body();
+        let reader = tokio::spawn(async move {
+            while let Some(Ok(data)) = streaming.data().await {
+                let _ = streaming.flow_control().release_capacity(data.len());
+            }
+        });
+        drop(stop);
+        soon("the end", served)
+            .await
+            .expect("no panic")
+            .expect("a clean end");
+        for _ in 0..2 {
+            expect_aborted(path, &mut deliveries).await;
+        }
+        reader.abort();
+    }
+}
+
+/// A client that stops to read it cannot withhold the task.
+#[tokio::test]
+async fn a_body_that_is_always_ready_is_aborted_when_nobody_reads_it() {
+    let (app, mut deliveries) = app();
+    let limits = Limits::new().send_timeout(Duration::from_millis(300));
+    let (addr, _) = start(app.limits(limits)).await;
+    let mut client = Http1::connect(addr).await;
+    client.send("GET /much HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    expect_aborted("/much", &mut deliveries).await;
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let streaming = http2_request(&mut send, "GET", "/much").await;
+    let _streaming = soon("a head", streaming).await.expect("one");
+    expect_aborted("/much", &mut deliveries).await;
+}
+
 #[cfg(feature = "file")]
 mod files {
     use super::*;
