@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
-    fmt, io,
+    fmt,
+    future::{pending, poll_fn},
+    io,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -276,6 +278,7 @@ impl Server<'_> {
         // From now on a signal is the second one, and names what it cuts off.
         let signalled = signalled.unwrap_or_else(Signalled::elsewhere);
         let _names = signalled.names(self.runner.clone());
+        watch.announce_end();
         if let Some(end) = self.end {
             end.announce();
         }
@@ -286,6 +289,7 @@ impl Server<'_> {
                 () = &mut accepting => {}
             }
         }
+        last_look(accepting.as_mut()).await;
         // The listener goes before anything is waited for.
         drop(accepting);
         if let Some(end) = self.end {
@@ -297,6 +301,17 @@ impl Server<'_> {
         };
         ending.run().await
     }
+}
+
+/// Accepts what the system has accepted meanwhile, which it would reset with the listener.
+async fn last_look(mut accepting: Pin<&mut impl Future<Output = ()>>) {
+    // Until the runtime has asked the system.
+    tokio::task::yield_now().await;
+    poll_fn(|cx| {
+        let _ = accepting.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// What it takes to accept connections.
@@ -329,7 +344,7 @@ impl Accept<'_> {
         }
         loop {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                return;
+                return pending().await;
             };
             let (io, addr) = accept(&mut listener).await;
             let seat: Arc<dyn Send + Sync> = Arc::new(Seat {

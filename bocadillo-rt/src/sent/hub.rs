@@ -47,6 +47,8 @@ pub(super) struct Activity {
     pub(super) requests: AtomicUsize,
     /// An HTTP/2 request was seen: the connection may be idle for long.
     pub(super) is_multiplexed: AtomicBool,
+    /// The server is to end: on HTTP/1 the next response is the last one, and says so.
+    pub(super) is_last: AtomicBool,
 }
 
 /// The wish that the connection's task end, and how to wake it for that.
@@ -310,6 +312,8 @@ impl Kill {
 pub(super) enum Verdict {
     None,
     Close,
+    /// If no request is there already that it has not read.
+    CloseUnread,
     /// After the responses that are under way.
     Finish,
     /// It is out of date.
@@ -327,21 +331,39 @@ impl Hub {
 
     #[cold]
     fn judge(&self) -> Verdict {
-        let activity = &self.activity;
-        let accepted = activity.accepted.load(Relaxed);
-        let is_still = || accepted == self.kill.accepted.load(SeqCst);
-        let is_due = match self.kill.reason() {
-            Reason::None if self.kill.takes_finish() => return Verdict::Finish,
-            Reason::None => return Verdict::None,
-            Reason::Now => true,
-            Reason::Idle => activity.requests.load(Relaxed) == 0 && is_still(),
-            Reason::Stalled => activity.is_write_blocked.load(Relaxed) && is_still(),
-        };
-        if is_due {
-            return Verdict::Close;
+        match self.kill.reason() {
+            Reason::None if !self.kill.takes_finish() => Verdict::None,
+            Reason::None if self.may_have_unread() => Verdict::Withdrawn,
+            Reason::None => Verdict::Finish,
+            Reason::Now => Verdict::Close,
+            Reason::Idle if self.is_idle() => Verdict::CloseUnread,
+            Reason::Stalled if self.is_stalled() => Verdict::Close,
+            Reason::Idle | Reason::Stalled => {
+                self.kill.reason.store(Reason::None as u8, SeqCst);
+                Verdict::Withdrawn
+            }
         }
-        self.kill.reason.store(Reason::None as u8, SeqCst);
-        Verdict::Withdrawn
+    }
+
+    /// Nothing has happened since it was wished that it be closed for that.
+    pub(super) fn is_idle(&self) -> bool {
+        self.activity.requests.load(Relaxed) == 0 && self.is_still()
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.activity.is_write_blocked.load(Relaxed) && self.is_still()
+    }
+
+    fn is_still(&self) -> bool {
+        self.activity.accepted.load(Relaxed) == self.kill.accepted.load(SeqCst)
+    }
+
+    /// Whether a request may be on its way that would be lost if the connection ended now: HTTP/1 has
+    /// no GOAWAY, and a connection that has just been accepted is not known to have one.
+    fn may_have_unread(&self) -> bool {
+        let activity = &self.activity;
+        let has_goaway = activity.accepted.load(Relaxed) > 0 && !self.is_http1.load(Relaxed);
+        activity.requests.load(Relaxed) == 0 && !has_goaway
     }
 }
 

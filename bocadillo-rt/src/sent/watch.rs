@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    sync::{Arc, Condvar, Mutex, Weak, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Condvar, Mutex, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -26,6 +29,8 @@ pub struct Watch {
 struct Shared {
     limits: Limits,
     connections: Mutex<Vec<Weak<Hub>>>,
+    /// The server is to end. Set before the connections are told, and read with their lock held.
+    is_last: AtomicBool,
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
 }
@@ -56,6 +61,7 @@ impl Watch {
         let shared = Arc::new(Shared {
             limits,
             connections: Mutex::new(Vec::new()),
+            is_last: AtomicBool::new(false),
             changed: Condvar::new(),
         });
         let watched = Arc::downgrade(&shared);
@@ -67,13 +73,26 @@ impl Watch {
 
     /// Watches a connection until its IO is gone.
     pub fn add(&self, connection: &Connection) {
+        let hub = connection.hub();
         let mut connections = lock(&self.shared.connections);
-        connections.push(Arc::downgrade(connection.hub()));
+        if self.shared.is_last.load(Relaxed) {
+            hub.activity.is_last.store(true, Relaxed);
+        }
+        connections.push(Arc::downgrade(hub));
         drop(connections);
         self.shared.changed.notify_one();
     }
 
-    /// Asks all connections to end after the responses that are under way.
+    /// Has each HTTP/1 connection end with its next response, those included that are still to come.
+    pub(crate) fn announce_end(&self) {
+        self.shared.is_last.store(true, Relaxed);
+        for hub in self.shared.live_connections() {
+            hub.activity.is_last.store(true, Relaxed);
+        }
+    }
+
+    /// Asks all connections to end after the responses that are under way; one that may have a request
+    /// to come, and no way to refuse it, is asked in vain until that has come.
     pub(crate) fn finish_all(&self) {
         for hub in self.shared.live_connections() {
             hub.kill.request_finish();
