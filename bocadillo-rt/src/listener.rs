@@ -1,6 +1,11 @@
 //! Where connections come from.
 
 use std::{io, net::SocketAddr};
+#[cfg(unix)]
+use std::{
+    net,
+    os::{fd::AsFd as _, unix::net::UnixListener},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -47,6 +52,16 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self)
     -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
+    /// Accepts a connection that the system has accepted already; asks the system itself, and not the
+    /// runtime, which knows later.
+    ///
+    /// A server that ends calls this until there is none, and drops the listener then, with which the
+    /// system would reset them. A listener around one of tokio's passes the call on; by default there
+    /// is none.
+    fn accept_ready(&mut self) -> Option<(Self::Io, Option<SocketAddr>)> {
+        None
+    }
+
     /// Returns the address to log, if there is one.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
@@ -63,6 +78,16 @@ impl Listener for TcpListener {
         Ok((stream, Some(addr)))
     }
 
+    #[cfg(unix)]
+    fn accept_ready(&mut self) -> Option<(TcpStream, Option<SocketAddr>)> {
+        // Another descriptor of the same socket, which does not block.
+        let listener = net::TcpListener::from(self.as_fd().try_clone_to_owned().ok()?);
+        let (stream, addr) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, Some(addr)))
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         Self::local_addr(self).ok()
     }
@@ -75,5 +100,30 @@ impl Listener for tokio::net::UnixListener {
     async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
         let (stream, _) = Self::accept(self).await?;
         Ok((stream, None))
+    }
+
+    fn accept_ready(&mut self) -> Option<(Self::Io, Option<SocketAddr>)> {
+        let listener = UnixListener::from(self.as_fd().try_clone_to_owned().ok()?);
+        let (stream, _) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((Self::Io::from_std(stream).ok()?, None))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// The runtime has had no time to notice anything.
+    #[tokio::test]
+    async fn a_connection_that_the_system_has_accepted_is_ready() {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        assert!(listener.accept_ready().is_none());
+        let addr = listener.local_addr().expect("an address");
+        let client = net::TcpStream::connect(addr).expect("it listens");
+        let (stream, addr) = listener.accept_ready().expect("it is there");
+        assert_eq!(addr, client.local_addr().ok());
+        assert_eq!(stream.nodelay().ok(), Some(true));
+        assert!(listener.accept_ready().is_none());
     }
 }

@@ -20,6 +20,7 @@ use hyper_util::{
 };
 use pin_project_lite::pin_project;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -240,7 +241,7 @@ impl Server<'_> {
     /// Accepts until it is to end, and ends then; each connection is a task of its own.
     async fn run<L, S, B>(
         self,
-        listener: L,
+        mut listener: L,
         stopped: impl Future<Output = Option<Signalled>>,
         service: impl Fn(Connection, Option<SocketAddr>) -> S,
     ) -> Result<()>
@@ -270,7 +271,8 @@ impl Server<'_> {
             watch: &watch,
             permits,
         };
-        let mut accepting = Box::pin(accept.all(listener, service));
+        let serve = |io, addr, permit| accept.serve(io, addr, permit, &service);
+        let mut accepting = Box::pin(accept.all(&mut listener, &serve));
         let signalled = tokio::select! {
             signalled = stopped => signalled,
             () = &mut accepting => None,
@@ -290,8 +292,10 @@ impl Server<'_> {
             }
         }
         last_look(accepting.as_mut()).await;
-        // The listener goes before anything is waited for.
         drop(accepting);
+        // The listener goes before anything is waited for, and right after what it has was taken.
+        accept.all_ready(&mut listener, &serve);
+        drop(listener);
         if let Some(end) = self.end {
             end.begin();
         }
@@ -303,9 +307,8 @@ impl Server<'_> {
     }
 }
 
-/// Accepts what the system has accepted meanwhile, which it would reset with the listener.
+/// Accepts what the system has accepted, as far as the runtime knows: it would be reset with the listener.
 async fn last_look(mut accepting: Pin<&mut impl Future<Output = ()>>) {
-    // Until the runtime has asked the system.
     tokio::task::yield_now().await;
     poll_fn(|cx| {
         let _ = accepting.as_mut().poll(cx);
@@ -324,12 +327,46 @@ struct Accept<'a> {
 
 impl Accept<'_> {
     /// Accepts, for ever.
-    async fn all<L, S, B>(
-        self,
-        mut listener: L,
-        service: impl Fn(Connection, Option<SocketAddr>) -> S,
+    async fn all<L: Listener>(
+        &self,
+        listener: &mut L,
+        serve: impl Fn(L::Io, Option<SocketAddr>, OwnedSemaphorePermit),
+    ) {
+        if let Some(addr) = listener.local_addr() {
+            tracing::info!("listening on {addr}");
+        }
+        loop {
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                return pending().await;
+            };
+            let (io, addr) = accept(listener).await;
+            serve(io, addr, permit);
+        }
+    }
+
+    /// Accepts what the system has accepted, without waiting.
+    fn all_ready<L: Listener>(
+        &self,
+        listener: &mut L,
+        serve: impl Fn(L::Io, Option<SocketAddr>, OwnedSemaphorePermit),
+    ) {
+        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            let Some((io, addr)) = listener.accept_ready() else {
+                return;
+            };
+            serve(io, addr, permit);
+        }
+    }
+
+    /// Serves a connection, by a task of its own.
+    fn serve<I, S, B>(
+        &self,
+        io: I,
+        addr: Option<SocketAddr>,
+        permit: OwnedSemaphorePermit,
+        service: &impl Fn(Connection, Option<SocketAddr>) -> S,
     ) where
-        L: Listener,
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
             + Send
             + 'static,
@@ -339,28 +376,19 @@ impl Accept<'_> {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        if let Some(addr) = listener.local_addr() {
-            tracing::info!("listening on {addr}");
-        }
-        loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                return pending().await;
-            };
-            let (io, addr) = accept(&mut listener).await;
-            let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
-                _permit: permit,
-                _connected: self.runner.connected(),
-                _watch: self.watch.clone(),
-            });
-            let (io, connection) = TrackedIo::with_guard(io, Arc::clone(&seat));
-            self.watch.add(&connection);
-            let service = service(connection.clone(), addr);
-            let builder = builder(self.limits, Streams::with_guard(seat));
-            let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-            let finish = UpgradeableConnection::graceful_shutdown;
-            let driven = connection.drive_until(served.into_owned(), finish);
-            tokio::spawn(Serving { driven, addr });
-        }
+        let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
+            _permit: permit,
+            _connected: self.runner.connected(),
+            _watch: self.watch.clone(),
+        });
+        let (io, connection) = TrackedIo::with_guard(io, Arc::clone(&seat));
+        self.watch.add(&connection);
+        let service = service(connection.clone(), addr);
+        let builder = builder(self.limits, Streams::with_guard(seat));
+        let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+        let finish = UpgradeableConnection::graceful_shutdown;
+        let driven = connection.drive_until(served.into_owned(), finish);
+        tokio::spawn(Serving { driven, addr });
     }
 }
 
