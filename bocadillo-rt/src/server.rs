@@ -294,7 +294,7 @@ impl Server<'_> {
         last_look(accepting.as_mut()).await;
         drop(accepting);
         // The listener goes before anything is waited for, and right after what it has was taken.
-        accept.all_ready(&mut listener, &serve);
+        accept.all_ready(&mut listener, serve);
         drop(listener);
         if let Some(end) = self.end {
             end.begin();
