@@ -173,6 +173,26 @@ async fn a_response_within_the_delay_is_the_last_of_its_http1_connection() {
     }
 }
 
+/// A balancer that has noticed nothing has connections at hand when the port is closed.
+#[tokio::test]
+async fn connections_are_kept_in_the_last_part_of_the_delay() {
+    for _ in 0..100 {
+        let mut server = Server::of_app(app(), Duration::from_millis(100)).await;
+        let mut client = Http1::connect(server.addr).await;
+        client.request("GET", "/").await;
+        server.stop();
+        yield_now().await;
+        let reply = client.request("GET", "/ready").await;
+        // Else the signal was not noticed yet, or the machine was busy until the delay was over.
+        if reply.status() == 503 && !reply.has("connection: close") {
+            assert_eq!(client.request("GET", "/ready").await.status(), 503);
+            return;
+        }
+        server.served.abort();
+    }
+    panic!("no connection was kept");
+}
+
 #[tokio::test]
 async fn an_upgrade_within_the_delay_is_one() {
     let mut server = Server::of_app(app(), PATIENCE).await;
@@ -267,8 +287,8 @@ async fn a_request_on_a_connection_in_the_backlog_is_answered() {
             Http1::connect(server.addr).await.request("GET", "/").await;
             server.stop();
             if !delay.is_zero() {
-                until_announced(server.addr, "/").await;
-                // The delay is over before the server runs again.
+                // The delay begins, and is over before the server runs again.
+                yield_now().await;
                 std::thread::sleep(delay * 2);
             }
             let mut stream = std::net::TcpStream::connect(server.addr).expect("it listens");

@@ -2,10 +2,7 @@
 
 use std::{io, net::SocketAddr};
 #[cfg(unix)]
-use std::{
-    net,
-    os::{fd::AsFd as _, unix::net::UnixListener},
-};
+use std::{iter, net};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -52,14 +49,15 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self)
     -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
-    /// Accepts a connection that the system has accepted already; asks the system itself, and not the
-    /// runtime, which knows later.
+    /// Closes the listener, and returns the connections that the system has accepted meanwhile: it would
+    /// reset them, and what their clients have sent would be lost.
     ///
-    /// A server that ends calls this until there is none, and drops the listener then, with which the
-    /// system would reset them. A listener around one of tokio's passes the call on; by default there
-    /// is none.
-    fn accept_ready(&mut self) -> Option<(Self::Io, Option<SocketAddr>)> {
-        None
+    /// A listener around another one passes the call on; by default there are none.
+    fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)>
+    where
+        Self: Sized,
+    {
+        Vec::new()
     }
 
     /// Returns the address to log, if there is one.
@@ -79,13 +77,18 @@ impl Listener for TcpListener {
     }
 
     #[cfg(unix)]
-    fn accept_ready(&mut self) -> Option<(TcpStream, Option<SocketAddr>)> {
-        // Another descriptor of the same socket, which does not block.
-        let listener = net::TcpListener::from(self.as_fd().try_clone_to_owned().ok()?);
-        let (stream, addr) = listener.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        stream.set_nodelay(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, Some(addr)))
+    fn close(self) -> Vec<(TcpStream, Option<SocketAddr>)> {
+        let listener = self.into_std();
+        let ready = iter::from_fn(|| listener.as_ref().ok()?.accept().ok());
+        let ready: Vec<_> = ready.collect();
+        // At once: each connection from now on is refused, and each between these two calls is lost.
+        drop(listener);
+        let begin = |(stream, addr): (net::TcpStream, _)| {
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>((TcpStream::from_std(stream)?, Some(addr)))
+        };
+        ready.into_iter().flat_map(begin).collect()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
@@ -102,11 +105,16 @@ impl Listener for tokio::net::UnixListener {
         Ok((stream, None))
     }
 
-    fn accept_ready(&mut self) -> Option<(Self::Io, Option<SocketAddr>)> {
-        let listener = UnixListener::from(self.as_fd().try_clone_to_owned().ok()?);
-        let (stream, _) = listener.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        Some((Self::Io::from_std(stream).ok()?, None))
+    fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)> {
+        let listener = self.into_std();
+        let ready = iter::from_fn(|| listener.as_ref().ok()?.accept().ok());
+        let ready: Vec<_> = ready.collect();
+        drop(listener);
+        let begin = |(stream, _): (std::os::unix::net::UnixStream, _)| {
+            stream.set_nonblocking(true)?;
+            Ok::<_, io::Error>((Self::Io::from_std(stream)?, None))
+        };
+        ready.into_iter().flat_map(begin).collect()
     }
 }
 
@@ -116,14 +124,16 @@ mod tests {
 
     /// The runtime has had no time to notice anything.
     #[tokio::test]
-    async fn a_connection_that_the_system_has_accepted_is_ready() {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        assert!(listener.accept_ready().is_none());
-        let addr = listener.local_addr().expect("an address");
-        let client = net::TcpStream::connect(addr).expect("it listens");
-        let (stream, addr) = listener.accept_ready().expect("it is there");
-        assert_eq!(addr, client.local_addr().ok());
-        assert_eq!(stream.nodelay().ok(), Some(true));
-        assert!(listener.accept_ready().is_none());
+    async fn what_the_system_has_accepted_is_not_lost_with_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = Listener::local_addr(&listener).expect("an address");
+        let clients = [(); 2].map(|()| net::TcpStream::connect(addr).expect("it listens"));
+        let accepted = Listener::close(listener);
+        assert_eq!(accepted.len(), 2);
+        for (client, (stream, addr)) in clients.iter().zip(&accepted) {
+            assert_eq!(*addr, client.local_addr().ok());
+            assert_eq!(stream.nodelay().ok(), Some(true));
+        }
+        assert!(net::TcpStream::connect(addr).is_err(), "it is closed");
     }
 }

@@ -49,6 +49,9 @@ use crate::{
 /// After an error that does not concern one connection alone, as a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The part of the delay before an end in which connections are kept again.
+const KEEPING: Duration = Duration::from_millis(200);
+
 /// Serves any tower service, exactly as an [`App`](crate::App) is served.
 ///
 /// The service registers its tasks on the [`Background`](crate::background::Background) in the
@@ -280,22 +283,21 @@ impl Server<'_> {
         // From now on a signal is the second one, and names what it cuts off.
         let signalled = signalled.unwrap_or_else(Signalled::elsewhere);
         let _names = signalled.names(self.runner.clone());
-        watch.announce_end();
         if let Some(end) = self.end {
             end.announce();
         }
         if !self.shutdown_delay.is_zero() {
             tracing::info!(delay = ?self.shutdown_delay, "to shut down, and not ready any more");
             tokio::select! {
-                () = sleep(self.shutdown_delay) => {}
+                () = delay(&watch, self.shutdown_delay) => {}
                 () = &mut accepting => {}
             }
         }
         last_look(accepting.as_mut()).await;
         drop(accepting);
-        // The listener goes before anything is waited for, and right after what it has was taken.
-        accept.all_ready(&mut listener, serve);
-        drop(listener);
+        // The listener goes before anything is waited for.
+        accept.close(listener, serve);
+        watch.announce_end(true);
         if let Some(end) = self.end {
             end.begin();
         }
@@ -305,6 +307,19 @@ impl Server<'_> {
         };
         ending.run().await
     }
+}
+
+/// Lets a balancer notice that this server is not ready any more, and part with the connections that it
+/// keeps. One that has noticed nothing keeps connections again in the end: it opens few when the
+/// listener goes.
+async fn delay(watch: &Watch, delay: Duration) {
+    let parting = delay.saturating_sub(KEEPING);
+    if !parting.is_zero() {
+        watch.announce_end(true);
+        sleep(parting).await;
+        watch.announce_end(false);
+    }
+    sleep(delay.saturating_sub(parting)).await;
 }
 
 /// Accepts what the system has accepted, as far as the runtime knows: it would be reset with the listener.
@@ -344,14 +359,14 @@ impl Accept<'_> {
         }
     }
 
-    /// Accepts what the system has accepted, without waiting.
-    fn all_ready<L: Listener>(
+    /// Accepts what the system has accepted, and nothing more.
+    fn close<L: Listener>(
         &self,
-        listener: &mut L,
+        listener: L,
         serve: impl Fn(L::Io, Option<SocketAddr>, OwnedSemaphorePermit),
     ) {
-        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            let Some((io, addr)) = listener.accept_ready() else {
+        for (io, addr) in listener.close() {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
                 return;
             };
             serve(io, addr, permit);

@@ -2,7 +2,7 @@
 //!
 //! | phase | ends | what happens |
 //! | --- | --- | --- |
-//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks; each response on HTTP/1 is the last of its connection |
+//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks; each response on HTTP/1 is the last of its connection, but for the last 200 ms |
 //! | accepting | at once | what the system has accepted is taken, and the listener is dropped |
 //! | requests | at half of the time | connections finish the responses that are under way; HTTP/2 says GOAWAY; one on which no request comes for 200 ms is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
 //! | the rest | a tenth, or a second, before the deadline | views without a client, tasks, follow-ups, functions and reports end by themselves |
@@ -12,6 +12,10 @@
 //! HTTP/1 cannot say GOAWAY on a connection that is idle, where a balancer may have sent a request that has
 //! not come yet: one that is closed then loses it, and a POST is not sent again. Hence a connection
 //! without a request is not closed at once, and the response to one that comes says that it is the last.
+//! The delay says so too, for a balancer that has noticed it and sends to other servers. One that has not
+//! noticed would open a connection for each request then, and lose those that the system accepts
+//! between the last look at the listener and its end: some microseconds, but of a busy port. So the last
+//! part of the delay lets it keep connections, which need no listener.
 //!
 //! All of it is in one account, the server's share of its [`Runner`]: see `background::scheduler`.
 

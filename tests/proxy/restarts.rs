@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The first server ends at once; the second one, as it should behind a balancer, after a delay.
-const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(200)];
+const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(400)];
 const ROUNDS: usize = 8;
 const REQUESTS: u64 = 3000;
 /// Time for nginx to use a server that has just come.

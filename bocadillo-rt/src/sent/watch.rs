@@ -29,7 +29,8 @@ pub struct Watch {
 struct Shared {
     limits: Limits,
     connections: Mutex<Vec<Weak<Hub>>>,
-    /// The server is to end. Set before the connections are told, and read with their lock held.
+    /// The next response is the last one. Set before the connections are told, and read with their lock
+    /// held.
     is_last: AtomicBool,
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
@@ -75,19 +76,19 @@ impl Watch {
     pub fn add(&self, connection: &Connection) {
         let hub = connection.hub();
         let mut connections = lock(&self.shared.connections);
-        if self.shared.is_last.load(Relaxed) {
-            hub.activity.is_last.store(true, Relaxed);
-        }
+        let is_last = self.shared.is_last.load(Relaxed);
+        hub.activity.is_last.store(is_last, Relaxed);
         connections.push(Arc::downgrade(hub));
         drop(connections);
         self.shared.changed.notify_one();
     }
 
-    /// Has each HTTP/1 connection end with its next response, those included that are still to come.
-    pub(crate) fn announce_end(&self) {
-        self.shared.is_last.store(true, Relaxed);
+    /// Has each HTTP/1 connection end with its next response, those included that are still to come; or
+    /// go on again.
+    pub(crate) fn announce_end(&self, is_last: bool) {
+        self.shared.is_last.store(is_last, Relaxed);
         for hub in self.shared.live_connections() {
-            hub.activity.is_last.store(true, Relaxed);
+            hub.activity.is_last.store(is_last, Relaxed);
         }
     }
 
