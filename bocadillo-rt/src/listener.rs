@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 #[cfg(unix)]
-use std::{iter, net};
+use std::{iter, net, os::unix::net::UnixStream};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -78,10 +78,11 @@ impl Listener for TcpListener {
 
     #[cfg(unix)]
     fn close(self) -> Vec<(TcpStream, Option<SocketAddr>)> {
-        let listener = self.into_std();
-        let ready = iter::from_fn(|| listener.as_ref().ok()?.accept().ok());
-        let ready: Vec<_> = ready.collect();
-        // At once: each connection from now on is refused, and each between these two calls is lost.
+        let Ok(listener) = self.into_std() else {
+            return Vec::new();
+        };
+        let ready = ready(|| listener.accept());
+        // At once: a connection that comes between these two calls is reset, a later one is refused.
         drop(listener);
         let begin = |(stream, addr): (net::TcpStream, _)| {
             stream.set_nonblocking(true)?;
@@ -106,16 +107,23 @@ impl Listener for tokio::net::UnixListener {
     }
 
     fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)> {
-        let listener = self.into_std();
-        let ready = iter::from_fn(|| listener.as_ref().ok()?.accept().ok());
-        let ready: Vec<_> = ready.collect();
+        let Ok(listener) = self.into_std() else {
+            return Vec::new();
+        };
+        let ready = ready(|| listener.accept());
         drop(listener);
-        let begin = |(stream, _): (std::os::unix::net::UnixStream, _)| {
+        let begin = |(stream, _): (UnixStream, _)| {
             stream.set_nonblocking(true)?;
             Ok::<_, io::Error>((Self::Io::from_std(stream)?, None))
         };
         ready.into_iter().flat_map(begin).collect()
     }
+}
+
+/// What a listener that does not block has; no more than a backlog holds, whoever goes on connecting.
+#[cfg(unix)]
+fn ready<T>(mut accept: impl FnMut() -> io::Result<T>) -> Vec<T> {
+    iter::from_fn(|| accept().ok()).take(4096).collect()
 }
 
 #[cfg(all(test, unix))]

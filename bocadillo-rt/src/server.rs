@@ -286,12 +286,9 @@ impl Server<'_> {
         if let Some(end) = self.end {
             end.announce();
         }
-        if !self.shutdown_delay.is_zero() {
-            tracing::info!(delay = ?self.shutdown_delay, "to shut down, and not ready any more");
-            tokio::select! {
-                () = delay(&watch, self.shutdown_delay) => {}
-                () = &mut accepting => {}
-            }
+        tokio::select! {
+            () = delay(&watch, self.shutdown_delay) => {}
+            () = &mut accepting => {}
         }
         last_look(accepting.as_mut()).await;
         drop(accepting);
@@ -313,6 +310,10 @@ impl Server<'_> {
 /// keeps. One that has noticed nothing keeps connections again in the end: it opens few when the
 /// listener goes.
 async fn delay(watch: &Watch, delay: Duration) {
+    if delay.is_zero() {
+        return;
+    }
+    tracing::info!(?delay, "to shut down, and not ready any more");
     let parting = delay.saturating_sub(KEEPING);
     if !parting.is_zero() {
         watch.announce_end(true);
