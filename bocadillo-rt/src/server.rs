@@ -290,11 +290,11 @@ impl Server<'_> {
             () = delay(&watch, self.shutdown_delay) => {}
             () = &mut accepting => {}
         }
+        watch.announce_end(true);
         last_look(accepting.as_mut()).await;
         drop(accepting);
         // The listener goes before anything is waited for.
         accept.close(listener, serve);
-        watch.announce_end(true);
         if let Some(end) = self.end {
             end.begin();
         }
