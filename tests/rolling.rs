@@ -6,11 +6,12 @@ mod support;
 use std::{
     io::Write as _,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bocadillo::{App, Body, Request, Response, Serve, background::Background, route};
-use support::{Http1, PATIENCE, http2, http2_request, soon};
+use support::{Counting, Http1, PATIENCE, http2, http2_request, soon};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
@@ -92,7 +93,8 @@ impl Server {
         Self {
             addr,
             stop: Some(stop),
-            served: tokio::spawn(app.serve_with(listener)),
+            // One that knows nothing of what the system has: tokio's own is a case of its own.
+            served: tokio::spawn(app.serve_with(Counting::new(listener, Arc::default()))),
         }
     }
 
