@@ -122,3 +122,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/background-tasks.md")]
 struct BackgroundTasks;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/running.md")]
+struct Running;

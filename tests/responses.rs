@@ -2,7 +2,7 @@
 
 mod support;
 
-use bocadillo::{App, Event, Request, Response, testing::Client};
+use bocadillo::{App, Event, HttpError, Request, Response, testing::Client};
 use std::time::Duration;
 use support::{Http1, start};
 
@@ -118,6 +118,51 @@ async fn cookies_are_sent_beside_each_other() {
     assert_eq!(client.get("/breaks").await.status(), 500);
 }
 
+/// A proxy is asked not to hold events back, unless the view knows better; other content is its affair.
+#[tokio::test]
+async fn events_alone_are_sent_unbuffered() {
+    fn none() -> tokio::sync::mpsc::Receiver<Event> {
+        tokio::sync::mpsc::channel(1).1
+    }
+    async fn plain(_req: &mut Request, res: &mut Response) {
+        res.event_stream(none());
+    }
+    async fn set_before(_req: &mut Request, res: &mut Response) {
+        res.header("x-accel-buffering", "yes");
+        res.event_stream(none());
+    }
+    async fn set_after(_req: &mut Request, res: &mut Response) {
+        res.event_stream(none());
+        res.header("x-accel-buffering", "yes");
+    }
+    async fn replaced(_req: &mut Request, res: &mut Response) {
+        res.event_stream(none());
+        res.text("no events");
+    }
+    async fn failed(_req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.event_stream(none());
+        Err(HttpError::new(403).into())
+    }
+    let app = App::new()
+        .add("/plain", &["get"], plain)
+        .add("/before", &["get"], set_before)
+        .add("/after", &["get"], set_after)
+        .add("/replaced", &["get"], replaced)
+        .add("/failed", &["get"], failed);
+    let client = Client::new(app);
+    for (path, expected) in [
+        ("/plain", &["no"][..]),
+        ("/before", &["yes"]),
+        ("/after", &["yes"]),
+        ("/replaced", &[]),
+        ("/failed", &[]),
+    ] {
+        let response = client.get(path).await;
+        let found = response.headers().get_all("x-accel-buffering").iter();
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn events_come_as_they_happen() {
     async fn replaced(_req: &mut Request, res: &mut Response) {
@@ -168,6 +213,7 @@ async fn events_come_as_they_happen() {
         "{text}"
     );
     assert!(text.contains("cache-control: no-cache\r\n"), "{text}");
+    assert!(text.contains("x-accel-buffering: no\r\n"), "{text}");
     for number in 1..=3 {
         let event = format!("event: count\nid: {number}\nretry: 1000\ndata: {number}\n\n");
         assert!(text.contains(&event), "{text}");

@@ -31,6 +31,11 @@ impl<L: Listener> Accepting<L> {
         }
     }
 
+    /// Ends to listen; returns what the system has accepted.
+    pub(crate) fn close(self) -> Vec<(L::Io, Option<SocketAddr>)> {
+        self.listener.close()
+    }
+
     /// Waits for the next connection, and tries again after each error.
     ///
     /// # Cancel safety

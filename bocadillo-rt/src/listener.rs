@@ -5,6 +5,8 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+#[cfg(unix)]
+use std::{iter, net, os::unix::net::UnixStream};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -57,6 +59,17 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self)
     -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
+    /// Closes the listener, and returns the connections that the system has accepted meanwhile: it would
+    /// reset them, and what their clients have sent would be lost.
+    ///
+    /// A listener around another one passes the call on; by default there are none.
+    fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+
     /// Returns the address to log, if there is one.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
@@ -91,6 +104,22 @@ impl Listener for TcpListener {
         Ok((stream, Some(addr)))
     }
 
+    #[cfg(unix)]
+    fn close(self) -> Vec<(TcpStream, Option<SocketAddr>)> {
+        let Ok(listener) = self.into_std() else {
+            return Vec::new();
+        };
+        let ready = ready(|| listener.accept());
+        // At once: a connection that comes between these two calls is reset, a later one is refused.
+        drop(listener);
+        let begin = |(stream, addr): (net::TcpStream, _)| {
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>((TcpStream::from_std(stream)?, Some(addr)))
+        };
+        ready.into_iter().flat_map(begin).collect()
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         Self::local_addr(self).ok()
     }
@@ -116,19 +145,35 @@ impl Listener for tokio::net::UnixListener {
     fn socket_file(&self) -> Option<PathBuf> {
         Some(Self::local_addr(self).ok()?.as_pathname()?.to_owned())
     }
+
+    fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)> {
+        let Ok(listener) = self.into_std() else {
+            return Vec::new();
+        };
+        let ready = ready(|| listener.accept());
+        drop(listener);
+        let begin = |(stream, _): (UnixStream, _)| {
+            stream.set_nonblocking(true)?;
+            Ok::<_, io::Error>((Self::Io::from_std(stream)?, None))
+        };
+        ready.into_iter().flat_map(begin).collect()
+    }
 }
 
 /// A listener whose socket's file is removed with it: however its server ends, but for a process that
 /// is killed.
 pub(crate) struct Removing<L> {
     listener: L,
-    file: Option<SocketFile>,
+    _file: Option<SocketFile>,
 }
 
 impl<L: Listener> Removing<L> {
     pub(crate) fn new(listener: L) -> Self {
         let file = listener.socket_file().and_then(SocketFile::new);
-        Self { listener, file }
+        Self {
+            listener,
+            _file: file,
+        }
     }
 }
 
@@ -144,13 +189,13 @@ impl<L: Listener> Listener for Removing<L> {
     fn local_addr(&self) -> Option<SocketAddr> {
         self.listener.local_addr()
     }
-}
 
-impl<L> Drop for Removing<L> {
-    fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            file.remove();
-        }
+    fn socket(io: &Self::Io) -> Option<Socket<'_>> {
+        L::socket(io)
+    }
+
+    fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)> {
+        self.listener.close()
     }
 }
 
@@ -165,9 +210,11 @@ impl SocketFile {
         let id = file_id(&path)?;
         Some(Self { path, id })
     }
+}
 
-    /// Removes it, unless another server has put its own there meanwhile.
-    fn remove(&self) {
+impl Drop for SocketFile {
+    /// Removes the file, unless another server has put its own there meanwhile.
+    fn drop(&mut self) {
         if file_id(&self.path) != Some(self.id) {
             return;
         }
@@ -192,4 +239,30 @@ fn file_id(path: &Path) -> Option<FileId> {
 #[cfg(not(unix))]
 fn file_id(_path: &Path) -> Option<FileId> {
     None
+}
+
+/// What a listener that does not block has; no more than a backlog holds, whoever goes on connecting.
+#[cfg(unix)]
+fn ready<T>(mut accept: impl FnMut() -> io::Result<T>) -> Vec<T> {
+    iter::from_fn(|| accept().ok()).take(4096).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// The runtime has had no time to notice anything.
+    #[tokio::test]
+    async fn what_the_system_has_accepted_is_not_lost_with_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = Listener::local_addr(&listener).expect("an address");
+        let clients = [(); 2].map(|()| net::TcpStream::connect(addr).expect("it listens"));
+        let accepted = Listener::close(listener);
+        assert_eq!(accepted.len(), 2);
+        for (client, (stream, addr)) in clients.iter().zip(&accepted) {
+            assert_eq!(*addr, client.local_addr().ok());
+            assert_eq!(stream.nodelay().ok(), Some(true));
+        }
+        assert!(net::TcpStream::connect(addr).is_err(), "it is closed");
+    }
 }

@@ -75,12 +75,11 @@ fn check_finite(value: &dyn Any, text: &str) -> Result<(), String> {
     if !single && !double || !text.contains(|letter: char| letter.is_ascii_digit()) {
         return Ok(());
     }
-    let (min, max) = if single {
-        (f64::from(f32::MIN), f64::from(f32::MAX))
+    Err(if single {
+        format!("Must be from {:e} to {:e}.", f32::MIN, f32::MAX)
     } else {
-        (f64::MIN, f64::MAX)
-    };
-    Err(format!("Must be from {min:e} to {max:e}."))
+        format!("Must be from {:e} to {:e}.", f64::MIN, f64::MAX)
+    })
 }
 
 /// What the client is told of a type that everybody knows.

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::{pending, poll_fn},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -42,6 +43,9 @@ use crate::{
     signals::Signalled,
     socket::Socket,
 };
+
+/// The part of the delay before an end in which connections are kept again.
+const KEEPING: Duration = Duration::from_millis(200);
 
 /// Serves any tower service, exactly as an [`App`](crate::App) is served.
 ///
@@ -278,7 +282,9 @@ impl Server<'_> {
             watch: &watch,
             permits,
         };
-        let mut accepting = Box::pin(accept.all(listener, service));
+        let serve = |io, addr, permit| accept.serve::<L, _, _>(io, addr, permit, &service);
+        let mut listener = Accepting::new(listener);
+        let mut accepting = Box::pin(accept.all(&mut listener, &serve));
         let signalled = tokio::select! {
             signalled = stopped => signalled,
             () = &mut accepting => None,
@@ -289,15 +295,15 @@ impl Server<'_> {
         if let Some(end) = self.end {
             end.announce();
         }
-        if !self.shutdown_delay.is_zero() {
-            tracing::info!(delay = ?self.shutdown_delay, "to shut down, and not ready any more");
-            tokio::select! {
-                () = sleep(self.shutdown_delay) => {}
-                () = &mut accepting => {}
-            }
+        tokio::select! {
+            () = delay(&watch, self.shutdown_delay) => {}
+            () = &mut accepting => {}
         }
-        // The listener goes before anything is waited for.
+        watch.announce_end(true);
+        last_look(accepting.as_mut()).await;
         drop(accepting);
+        // The listener goes before anything is waited for.
+        accept.close(listener, serve);
         if let Some(end) = self.end {
             end.begin();
         }
@@ -307,6 +313,33 @@ impl Server<'_> {
         };
         ending.run().await
     }
+}
+
+/// Lets a balancer notice that this server is not ready any more, and part with the connections that it
+/// keeps. One that has noticed nothing keeps connections again in the end: it opens few when the
+/// listener goes.
+async fn delay(watch: &Watch, delay: Duration) {
+    if delay.is_zero() {
+        return;
+    }
+    tracing::info!(?delay, "to shut down, and not ready any more");
+    let parting = delay.saturating_sub(KEEPING);
+    if !parting.is_zero() {
+        watch.announce_end(true);
+        sleep(parting).await;
+        watch.announce_end(false);
+    }
+    sleep(delay.saturating_sub(parting)).await;
+}
+
+/// Accepts what the system has accepted, as far as the runtime knows: it would be reset with the listener.
+async fn last_look(mut accepting: Pin<&mut impl Future<Output = ()>>) {
+    tokio::task::yield_now().await;
+    poll_fn(|cx| {
+        let _ = accepting.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// What it takes to accept connections.
@@ -319,8 +352,42 @@ struct Accept<'a> {
 
 impl Accept<'_> {
     /// Accepts, for ever.
-    async fn all<L, S, B>(self, listener: L, service: impl Fn(Connection, Option<SocketAddr>) -> S)
-    where
+    async fn all<L: Listener>(
+        &self,
+        listener: &mut Accepting<L>,
+        serve: impl Fn(L::Io, Option<SocketAddr>, OwnedSemaphorePermit),
+    ) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                return pending().await;
+            };
+            let (io, addr) = listener.next().await;
+            serve(io, addr, permit);
+        }
+    }
+
+    /// Accepts what the system has accepted, and nothing more.
+    fn close<L: Listener>(
+        &self,
+        listener: Accepting<L>,
+        serve: impl Fn(L::Io, Option<SocketAddr>, OwnedSemaphorePermit),
+    ) {
+        for (io, addr) in listener.close() {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                return;
+            };
+            serve(io, addr, permit);
+        }
+    }
+
+    /// Serves a connection, by a task of its own.
+    fn serve<L, S, B>(
+        &self,
+        io: L::Io,
+        addr: Option<SocketAddr>,
+        permit: OwnedSemaphorePermit,
+        service: &impl Fn(Connection, Option<SocketAddr>) -> S,
+    ) where
         L: Listener,
         S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
             + Send
@@ -331,28 +398,21 @@ impl Accept<'_> {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let mut listener = Accepting::new(listener);
-        loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                return;
-            };
-            let (io, addr) = listener.next().await;
-            let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
-                _permit: permit,
-                _connected: self.runner.connected(),
-                _watch: self.watch.clone(),
-            });
-            let (mut io, connection) = track::<L>(io, self.limits);
-            io.keep(Arc::clone(&seat));
-            self.watch.add(&connection);
-            let service = service(connection.clone(), addr);
-            let streams = Streams::with_guard(seat);
-            let builder = protocols::builder(self.limits, self.watch.clock(), streams);
-            let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-            let finish = UpgradeableConnection::graceful_shutdown;
-            let driven = connection.drive_until(served.into_owned(), finish);
-            tokio::spawn(Serving { driven, addr });
-        }
+        let seat: Arc<dyn Send + Sync> = Arc::new(Seat {
+            _permit: permit,
+            _connected: self.runner.connected(),
+            _watch: self.watch.clone(),
+        });
+        let (mut io, connection) = track::<L>(io, self.limits);
+        io.keep(Arc::clone(&seat));
+        self.watch.add(&connection);
+        let service = service(connection.clone(), addr);
+        let streams = Streams::with_guard(seat);
+        let builder = protocols::builder(self.limits, self.watch.clock(), streams);
+        let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+        let finish = UpgradeableConnection::graceful_shutdown;
+        let driven = connection.drive_until(served.into_owned(), finish);
+        tokio::spawn(Serving { driven, addr });
     }
 }
 

@@ -2,12 +2,20 @@
 //!
 //! | phase | ends | what happens |
 //! | --- | --- | --- |
-//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks |
-//! | accepting | at once | the listener is dropped |
-//! | requests | at half of the time | connections finish the responses that are under way; one without a request is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
+//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks; each response on HTTP/1 is the last of its connection, but for the last 200 ms |
+//! | accepting | at once | what the system has accepted is taken, and the listener is dropped |
+//! | requests | at half of the time | connections finish the responses that are under way; HTTP/2 says GOAWAY; one on which no request comes for 200 ms is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
 //! | the rest | a tenth, or a second, before the deadline | views without a client, tasks, follow-ups, functions and reports end by themselves |
 //! | asked | at the deadline | tasks see [`cancelled`](crate::background::Context::cancelled) |
 //! | cut | 100 ms later | what is left is cut off, and named |
+//!
+//! HTTP/1 cannot say GOAWAY on a connection that is idle, where a balancer may have sent a request that has
+//! not come yet: one that is closed then loses it, and a POST is not sent again. Hence a connection
+//! without a request is not closed at once, and the response to one that comes says that it is the last.
+//! The delay says so too, for a balancer that has noticed it and sends to other servers. One that has not
+//! noticed would open a connection for each request then, and lose those that the system accepts
+//! between the last look at the listener and its end: some microseconds, but of a busy port. So the last
+//! part of the delay lets it keep connections, which need no listener.
 //!
 //! All of it is in one account, the server's share of its [`Runner`]: see `background::scheduler`.
 
@@ -26,8 +34,9 @@ use crate::{
     signals::Signalled,
 };
 
-/// How long a connection without a request may take to close by itself: a client of HTTP/2 answers a
-/// PING before, if it does.
+/// How long a connection without a request may take to close by itself. A client of HTTP/2 answers a
+/// PING before, if it does. A balancer that keeps connections of HTTP/1 may have sent a request on one;
+/// busy ones are all used, and closed with a response, in less.
 const IDLE_GRACE: Duration = Duration::from_millis(200);
 
 /// When a server is to end.
@@ -137,6 +146,7 @@ async fn end_connections(watch: &Watch, runner: &Runner, limit: Duration) {
         loop {
             sleep(IDLE_GRACE).await;
             watch.close_idle();
+            watch.finish_all();
         }
     };
     let ended = async {

@@ -132,6 +132,10 @@ pub struct Http1 {
 impl Http1 {
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the server accepts");
+        Self::over(stream)
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
         Self {
             stream,
             unread: Vec::new(),
@@ -188,6 +192,12 @@ impl Http1 {
             std::mem::take(&mut self.unread)
         })
         .await
+    }
+
+    /// Reads what comes next of a response that has no end.
+    pub async fn some(&mut self) -> Vec<u8> {
+        assert!(self.fill().await, "closed within a response");
+        std::mem::take(&mut self.unread)
     }
 
     /// Reads a chunked response to its end.

@@ -93,7 +93,8 @@ impl App {
     ///
     /// A load balancer goes on sending requests until it has noticed that this server is not ready any
     /// more. Meanwhile every request is answered as ever, and [`is_shutting_down`] says `true` to the
-    /// view that the balancer asks. See `docs/running.md`.
+    /// view that the balancer asks. On HTTP/1 responses say `Connection: close`, until 200 ms before the
+    /// end of the delay, so that the balancer parts with its connections. See `docs/running.md`.
     ///
     /// [`is_shutting_down`]: crate::Request::is_shutting_down
     ///

@@ -160,17 +160,21 @@ impl Done for Several {
     /// Starts all, in the order of their registration.
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
         let tasks = self.tasks.take_tasks();
-        let last = tasks.len() - usize::from(!tasks.is_empty());
-        for (number, task) in tasks.into_iter().enumerate() {
-            let Some((runner, task)) = begin(task, delivery) else {
+        let (mut last, mut are_several) = (None::<(Runner, Task)>, false);
+        for task in tasks {
+            let Some(begun) = begin(task, delivery) else {
                 continue;
             };
-            // The last one would be first: see `Pool::clear_last_woken`.
-            if number > 0 && number == last {
-                runner.hand_over_behind(task);
-            } else {
+            if let Some((runner, task)) = last.replace(begun) {
+                are_several = true;
                 runner.hand_over(task);
             }
+        }
+        // The last one would be the first: see `Pool::clear_last_woken`.
+        match last {
+            Some((runner, task)) if are_several => runner.hand_over_behind(task),
+            Some((runner, task)) => runner.hand_over(task),
+            None => {}
         }
         if let Some(group) = self.group.take() {
             group.released();

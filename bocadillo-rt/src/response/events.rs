@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderValue, header::CACHE_CONTROL};
+use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -20,6 +20,9 @@ use crate::{body::Body, error::BoxError};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+/// nginx's, and that of others that took it over.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO: HeaderValue = HeaderValue::from_static("no");
 
 /// An event that the server sends, by [`Response::event_stream`].
 ///
@@ -132,6 +135,9 @@ impl Response {
     /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it. It may be the
     /// receiver of a tokio channel.
     ///
+    /// A proxy that understands `X-Accel-Buffering`, as nginx does, passes each event on at once: that
+    /// header is `no`, unless the view sets it.
+    ///
     /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
     /// has the error with the view's name.
     ///
@@ -164,6 +170,14 @@ impl Response {
         let headers = &mut self.head.headers;
         headers.insert(CACHE_CONTROL, NO_CACHE);
         self.is_endless = true;
+    }
+
+    /// Has no proxy collect events, unless the view decides on that itself.
+    pub(super) fn finish_events(&mut self) {
+        if self.is_endless {
+            let headers = &mut self.head.headers;
+            headers.entry(X_ACCEL_BUFFERING).or_insert(NO);
+        }
     }
 
     /// Ends a stream of events when the server is to end.

@@ -43,6 +43,7 @@ impl Response {
             tracing::error!(view, fault = fault.0, "response cannot be sent");
             self.answer_internal();
         }
+        self.finish_events();
         let status = self.head.status;
         if status == StatusCode::NOT_MODIFIED {
             self.strip(&[CONTENT_LENGTH]);

@@ -43,6 +43,8 @@ pub(super) struct Activity {
     pub(super) uploads: AtomicUsize,
     /// An HTTP/2 request was seen.
     pub(super) is_multiplexed: AtomicBool,
+    /// The server is to end: on HTTP/1 the next response is the last one, and says so.
+    pub(super) is_last: AtomicBool,
 }
 
 impl Activity {

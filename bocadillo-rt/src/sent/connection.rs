@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use http::{HeaderMap, Response, StatusCode, Version, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH},
+};
 use http_body::Body;
 
 use super::{
@@ -19,6 +22,8 @@ use super::{
     ticket::{Delivery, OnDone, Protocol, Token, call},
 };
 use crate::error::BoxError;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Tracks the responses of one connection, whose IO is a [`TrackedIo`](super::TrackedIo).
 ///
@@ -105,6 +110,7 @@ impl Connection {
             on_done.done(Delivery::Aborted { bytes: 0 });
             return;
         }
+        self.announce_end(headers, version);
         let protocol = match version {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
@@ -138,9 +144,20 @@ impl Connection {
         B: Body,
         B::Error: Into<BoxError>,
     {
+        self.announce_end(headers, version);
         if version == Version::HTTP_2 && !body.is_end_stream() {
             // Nobody is told, whatever the status.
             self.track_wrapped(StatusCode::OK, headers, body, version, call(|_| {}));
+        }
+    }
+
+    /// Ends an HTTP/1 connection with this response if its server is to end; not one that is upgraded,
+    /// which says so by that header. A client that knows sends no request to a connection that is
+    /// about to be closed.
+    #[inline(always)]
+    fn announce_end(&self, headers: &mut HeaderMap, version: Version) {
+        if self.hub.activity.is_last.load(Relaxed) && version != Version::HTTP_2 {
+            headers.entry(CONNECTION).or_insert(CLOSE);
         }
     }
 

@@ -73,9 +73,11 @@ impl<F: Future> Future for Driven<F> {
             *this.waker = Some(cx.waker().clone());
             this.hub.kill.register(cx.waker());
         }
+        let mut is_last_look = false;
         match this.hub.verdict() {
             Verdict::None => {}
             Verdict::Close => scope::within(|| this.connection.set(None)),
+            Verdict::CloseUnread => is_last_look = true,
             Verdict::Withdrawn => this.hub.kill.register(cx.waker()),
             verdict @ (Verdict::Finish | Verdict::Cut) => {
                 this.hub.kill.register(cx.waker());
@@ -92,15 +94,24 @@ impl<F: Future> Future for Driven<F> {
         };
         this.hub.has_reported.store(false, Relaxed);
         // HTTP/1 has no locks, and nothing that is undecided.
-        if this.hub.is_http1.load(Relaxed) {
-            let polled = connection.poll(cx).map(Some);
-            if polled.is_pending() && this.hub.activity.is_forgotten() {
-                cx.waker().wake_by_ref();
-            }
-            return polled;
+        let is_http1 = this.hub.is_http1.load(Relaxed);
+        let scope = (!is_http1).then(|| (Here::enter(this.hub), scope::enter()));
+        let polled = connection.poll(cx);
+        drop(scope);
+        if polled.is_ready() {
+            return polled.map(Some);
         }
-        let _scope = (Here::enter(this.hub), scope::enter());
-        connection.poll(cx).map(Some)
+        if is_last_look {
+            if this.hub.is_idle() {
+                scope::within(|| this.connection.set(None));
+                return Poll::Ready(None);
+            }
+            this.hub.kill.register(cx.waker());
+        }
+        if is_http1 && this.hub.activity.is_forgotten() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -124,5 +135,37 @@ impl<F> fmt::Debug for Driven<F> {
         f.debug_struct("Driven")
             .field("hub", &self.hub)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::{
+        super::{activity::Busy, kill::Reason},
+        *,
+    };
+
+    /// Polls a connection that is wished to end as idle, and that takes this many requests then.
+    fn poll_idle(requests: usize) -> Poll<Option<()>> {
+        let hub = Arc::new(Hub::default());
+        let taken = Arc::clone(&hub);
+        let mut busy = Vec::new();
+        let connection = poll_fn(move |_cx| {
+            busy.extend((0..requests).map(|_| Busy::new(Arc::clone(&taken))));
+            Poll::Pending
+        });
+        let mut driven = Box::pin(Driven::new(connection, Arc::clone(&hub), |_| {}));
+        hub.kill.request(Reason::Idle, 0);
+        driven
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_unless_a_request_has_come() {
+        assert_eq!(poll_idle(0), Poll::Ready(None));
+        assert_eq!(poll_idle(1), Poll::Pending);
     }
 }

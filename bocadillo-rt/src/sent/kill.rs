@@ -55,6 +55,8 @@ pub(super) enum Reason {
 pub(super) enum Verdict {
     None,
     Close,
+    /// Unless a request is there already that was not read.
+    CloseUnread,
     /// Reset what is under way.
     Cut,
     /// After the responses that are under way.
@@ -144,15 +146,33 @@ impl Hub {
                 Reason::Cut if !self.activity.is_multiplexed.load(Relaxed) => Verdict::Close,
                 Reason::Cut if is_first() => Verdict::Cut,
                 Reason::Cut => Verdict::Withdrawn,
+                Reason::Idle => Verdict::CloseUnread,
                 _ => Verdict::Close,
             };
         }
         self.kill.withdraw(reason);
         if self.kill.takes_finish() {
+            // It is asked again.
+            if self.may_have_unread() {
+                return Verdict::Withdrawn;
+            }
             return Verdict::Finish;
         }
         // Also where there is no wish any more: the waker may have gone with the last one.
         Verdict::Withdrawn
+    }
+
+    /// Returns whether nothing has happened since somebody wished the connection closed as idle.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_due(Reason::Idle)
+    }
+
+    /// Returns whether a request may be on its way that would be lost if the connection ended now:
+    /// HTTP/1 has no GOAWAY, and a connection that has just been accepted is not known to have one.
+    fn may_have_unread(&self) -> bool {
+        let activity = &self.activity;
+        let has_goaway = activity.accepted.load(Relaxed) > 0 && !self.is_http1.load(Relaxed);
+        activity.requests.load(Relaxed) == 0 && !has_goaway
     }
 
     fn is_due(&self, reason: Reason) -> bool {
@@ -198,6 +218,7 @@ mod tests {
     #[test]
     fn a_wish_to_finish_survives_one_that_is_withdrawn() {
         let hub = Hub::default();
+        hub.activity.requests.store(1, Relaxed);
         hub.kill.request_finish();
         hub.kill.request(Reason::Stalled, 0);
         assert_eq!(hub.verdict(), Verdict::Finish);

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    sync::{Arc, Condvar, Mutex, Weak, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Condvar, Mutex, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +32,9 @@ pub struct Watch {
 struct Shared {
     times: Times,
     connections: Mutex<Vec<Weak<Hub>>>,
+    /// The next response is the last one. Set before the connections are told, and read with their lock
+    /// held.
+    is_last: AtomicBool,
     /// There is a first connection, or nobody is left to add one.
     changed: Condvar,
     clock: Clock,
@@ -86,6 +92,7 @@ impl Watch {
         let shared = Arc::new(Shared {
             times,
             connections: Mutex::new(Vec::new()),
+            is_last: AtomicBool::new(false),
             changed: Condvar::new(),
             clock: Clock::new(),
         });
@@ -98,12 +105,15 @@ impl Watch {
 
     /// Watches a connection until its IO is gone.
     pub fn add(&self, connection: &Connection) {
+        let hub = connection.hub();
         let mut connections = lock(&self.shared.connections);
         if connections.is_empty() {
             // The watch has not looked for long.
             self.shared.clock.set(Instant::now());
         }
-        connections.push(Arc::downgrade(connection.hub()));
+        let is_last = self.shared.is_last.load(Relaxed);
+        hub.activity.is_last.store(is_last, Relaxed);
+        connections.push(Arc::downgrade(hub));
         drop(connections);
         self.shared.changed.notify_one();
     }
@@ -112,7 +122,17 @@ impl Watch {
         self.shared.clock.clone()
     }
 
-    /// Asks all connections to end after the responses that are under way.
+    /// Has each HTTP/1 connection end with its next response, those included that are still to come; or
+    /// go on again.
+    pub(crate) fn announce_end(&self, is_last: bool) {
+        self.shared.is_last.store(is_last, Relaxed);
+        for hub in self.shared.live_connections() {
+            hub.activity.is_last.store(is_last, Relaxed);
+        }
+    }
+
+    /// Asks all connections to end after the responses that are under way; one that may have a request
+    /// to come, and no way to refuse it, is asked in vain until that has come.
     pub(crate) fn finish_all(&self) {
         for hub in self.shared.live_connections() {
             hub.kill.request_finish();
