@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod callgrind;
 mod client;
+mod process;
 mod report;
 
 use std::error::Error;

@@ -2,6 +2,7 @@
 //! peers; or on the default runner, a runtime of their own.
 
 mod server;
+mod starts;
 
 use std::io;
 
@@ -18,10 +19,14 @@ fn main() -> io::Result<()> {
 }
 
 async fn serve(listener: TcpListener) -> bocadillo::Result<()> {
-    let runner = match server::variant().as_deref() {
-        Some("default") => Runner::default(),
-        _ => Runner::current().build(),
+    let mut runner = if server::is_asked_for("default") {
+        Runner::builder()
+    } else {
+        Runner::current()
     };
+    if server::is_asked_for("starts") {
+        runner = starts::record(runner);
+    }
     App::new()
         .route(plain)
         .route(create_order)

@@ -8,6 +8,7 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, Read as _};
 use std::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
@@ -16,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 static EMAIL_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// What a server has to print beside the tally.
+pub(crate) static AT_END: OnceLock<fn()> = OnceLock::new();
 
 /// The body of `POST /orders`.
 #[derive(Deserialize)]
@@ -42,13 +46,21 @@ pub(crate) fn confirm(email: &str) {
     EMAIL_BYTES.fetch_add(email.len() as u64, Relaxed);
 }
 
-/// Which of its ways the server is to be measured in, where it has several.
+/// Whether the driver asks for this way of being served, where the server has several.
 #[allow(dead_code, reason = "the peers have one")]
-pub(crate) fn variant() -> Option<String> {
-    env::args().nth(1)
+pub(crate) fn is_asked_for(way: &str) -> bool {
+    env::args().skip(1).any(|argument| argument == way)
 }
 
-/// Runs a server on one worker thread until the driver closes stdin.
+/// Worker threads: the number among the arguments.
+fn workers() -> usize {
+    let number = env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok());
+    number.unwrap_or(1)
+}
+
+/// Runs a server on one worker thread, or as many as it is asked for, until the driver closes stdin.
 pub(crate) fn run<F, E>(serve: impl FnOnce(TcpListener) -> F) -> io::Result<()>
 where
     F: Future<Output = Result<(), E>>,
@@ -56,7 +68,7 @@ where
 {
     thread::spawn(exit_at_end_of_stdin);
     let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(workers())
         .enable_all()
         .build()?;
     runtime.block_on(async {
@@ -73,5 +85,8 @@ fn exit_at_end_of_stdin() {
     // An error ends the server as well as the end does.
     let _ = io::stdin().read_to_end(&mut Vec::new());
     println!("tally {}", EMAIL_BYTES.load(Relaxed));
+    if let Some(print) = AT_END.get() {
+        print();
+    }
     process::exit(0);
 }
