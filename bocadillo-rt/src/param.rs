@@ -50,7 +50,7 @@ impl<T: FromStr<Err: Display + 'static> + 'static> FromParam for T {
     fn from_param(text: &str) -> Result<Self, String> {
         let value: Self = text.parse().map_err(|error: T::Err| {
             let kind = (&error as &dyn Any).downcast_ref().map(ParseIntError::kind);
-            let known = KNOWN.iter().find(|known| known.id == TypeId::of::<T>());
+            let known = KNOWN.iter().find(|known| (known.id)() == TypeId::of::<T>());
             match (known, kind) {
                 (Some(known), Some(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow)) => {
                     (known.range)()
@@ -84,14 +84,14 @@ fn check_finite(value: &dyn Any, text: &str) -> Result<(), String> {
 
 /// What the client is told of a type that everybody knows.
 struct Known {
-    id: TypeId,
+    id: fn() -> TypeId,
     sentence: &'static str,
     range: fn() -> String,
 }
 
 macro_rules! known {
     ($($type:ty, $sentence:expr, $range:expr;)+) => {
-        &[$(Known { id: TypeId::of::<$type>(), sentence: $sentence, range: $range }),+]
+        &[$(Known { id: TypeId::of::<$type>, sentence: $sentence, range: $range }),+]
     };
 }
 
