@@ -123,7 +123,7 @@ impl App {
     /// [when it is told](Self::with_graceful_shutdown).
     ///
     /// Then it stops to accept, finishes the responses that are under way (for at most half of the
-    /// [time](crate::background::Runner::drain_timeout)), and waits for their tasks, follow-ups and views without a
+    /// [time](crate::background::Builder::drain_timeout)), and waits for their tasks, follow-ups and views without a
     /// client included. What has not ended in time is cut off, and the log names it. A second signal
     /// ends the process at once.
     ///

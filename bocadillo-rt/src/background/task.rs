@@ -118,7 +118,7 @@ impl Task {
     }
 
     /// Creates a task of a function that blocks or computes: it runs on a thread where that hurts
-    /// nobody, and no more of them at a time than [`Runner::max_blocking`](super::Runner::max_blocking).
+    /// nobody, and no more of them at a time than [`max_blocking`](super::Builder::max_blocking).
     ///
     /// A function that runs cannot be stopped: after its timeout, or at shutdown, the task is
     /// reported, and the function goes on.
@@ -162,7 +162,7 @@ impl Task {
         self
     }
 
-    /// Sets how long the task may run, in place of the [runner's](super::Runner::timeout) own limit.
+    /// Sets how long the task may run, in place of the [runner's](super::Builder::timeout) own limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.info_mut().timeout = Some(timeout);
         self
