@@ -246,7 +246,7 @@ impl Response {
     /// # Examples
     ///
     /// ```
-    /// let mut res = bocadillo::Response::new();
+    /// let mut res = bocadillo::testing::response();
     /// res.redirect("/über?q=a b&r=%20");
     /// assert_eq!(res.headers()["location"], "/%C3%BCber?q=a%20b&r=%20");
     /// ```

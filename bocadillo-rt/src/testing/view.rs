@@ -11,7 +11,7 @@ use crate::{body::Body, request::Request, response::Response};
 /// use bocadillo::{Request, Response, testing};
 ///
 /// async fn hello(req: &mut Request, res: &mut Response) {
-///     res.text(format!("hello {}", req.query::<String>("name").unwrap_or_default()));
+///     res.text(format!("asked for {}", req.path()));
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> bocadillo::Result<()> {
