@@ -17,7 +17,26 @@ pub(crate) fn is_told(head: &Parts) -> bool {
 /// What a name, an address or a port is written with. Which of these it is, is not looked at.
 #[inline]
 fn is_in_a_host(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte)
+    ALLOWED[usize::from(*byte)]
+}
+
+/// A table: to search for each byte costs a request some 250 instructions more.
+static ALLOWED: [bool; 256] = allowed();
+
+const fn allowed() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"-._~%!$&'()*+;=:[]";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 #[cfg(test)]
