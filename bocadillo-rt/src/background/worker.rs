@@ -161,7 +161,7 @@ thread_local! {
 ///
 /// To wake a thread that sleeps is a system call for the thread of the requests, for each task. Under
 /// load the next task comes soon: a thread that is still awake takes it without a call. The numbers
-/// are in `benches/README.md`: CPU per request, and when tasks start under saturation.
+/// are for `benches/saturation`: CPU per request, and when tasks start under saturation.
 pub(super) fn yield_after_work() {
     if HAS_WORKED.replace(false) {
         thread::yield_now();
