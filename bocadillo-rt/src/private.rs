@@ -2,16 +2,16 @@
 
 use std::{panic::Location, time::Duration};
 
-use crate::{
-    background::{Never, Outcome, Task},
-    param::FromParam,
-    view::ViewOutcome,
-};
 pub use crate::{
+    app::route_fn::{RouteMeta, Routed},
     background::{When, current},
     error::BoxError,
-    log::want as want_log,
-    route_fn::{RouteMeta, Routed},
+    server::log::want as want_log,
+};
+use crate::{
+    app::view::ViewOutcome,
+    background::{Never, Outcome, Task},
+    message::param::FromParam,
 };
 
 /// A task as `#[background]` makes it. `T` is the return type as written, so that `?` and `return`

@@ -11,10 +11,12 @@ use http_body::Body as HttpBody;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::App;
+use super::builder::App;
 use crate::{
-    body::Body, boxed::BoxedService, error::BoxError, mount::Mount, respond::ServiceFuture,
-    routing::Route,
+    app::{mount::Mount, respond::ServiceFuture, router::Route},
+    error::BoxError,
+    message::body::Body,
+    tower::boxed::BoxedService,
 };
 
 impl App {

@@ -4,17 +4,22 @@ use std::{mem, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
-use super::{App, Built, Shared};
+use super::{
+    builder::App,
+    shared::{Built, Shared},
+};
 use crate::{
-    boxed::BoxedService,
-    detach::Detached,
+    app::router::{Conflict, Router},
     error::{Error, Result},
     guard::{catch, guarded},
-    listener::{Listener, Removing},
-    log,
-    routing::{Conflict, Router},
-    server,
-    shutdown::{End, Shutdown},
+    server::{
+        detach::Detached,
+        listener::{Listener, Removing},
+        log,
+        run::serve_app,
+        shutdown::{End, Shutdown},
+    },
+    tower::boxed::BoxedService,
 };
 
 /// A function of the user's, before or after everything.
@@ -163,7 +168,7 @@ impl App {
             _ = &mut stopped => Ok(false),
         };
         let mut served = match started {
-            Ok(true) => server::serve_app(listener, built, &limits, shutdown_delay, stopped).await,
+            Ok(true) => serve_app(listener, built, &limits, shutdown_delay, stopped).await,
             Ok(false) => {
                 tracing::info!("told to end before the app had started");
                 Ok(())

@@ -11,22 +11,27 @@ use std::{
 use http::{Method, StatusCode, Uri, header::RETRY_AFTER, request::Parts};
 
 use crate::{
-    authority,
+    app::{
+        exchange::{self, Running},
+        host::{Host, Peer},
+        mount::show_door,
+        on_error::OnError,
+        respond::ServiceFuture,
+        router::{Endpoint, Found, Params, RouteId, Router},
+    },
     background::Runner,
-    body::Body,
-    boxed::{BoxedService, Call, Responding},
-    detach::Detached,
     error::HttpError,
-    exchange::{self, Running},
-    foreign::Around,
-    host::{Host, Peer},
-    mount::show_door,
-    on_error::OnError,
-    request::{Request, Source},
-    respond::ServiceFuture,
-    routing::{Endpoint, Found, Params, RouteId, Router},
+    message::{
+        authority,
+        body::Body,
+        request::{Request, Source},
+    },
     sent::Busy,
-    shutdown::End,
+    server::{detach::Detached, shutdown::End},
+    tower::{
+        boxed::{BoxedService, Call, Responding},
+        service::Around,
+    },
 };
 
 /// The built application, shared by all requests.

@@ -122,6 +122,7 @@ mod report;
 mod run;
 mod runner;
 mod scheduler;
+mod sync;
 mod task;
 mod timer;
 mod tokens;

@@ -39,7 +39,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::report::{State as TaskState, Unfinished};
-use crate::sync::{AtomicBool, Mutex, MutexGuard};
+use crate::background::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// How many tasks are in which state.
 ///

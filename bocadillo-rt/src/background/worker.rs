@@ -26,7 +26,7 @@ use super::{
     job::Job,
     run::{self, End},
 };
-use crate::sync::{AtomicBool, Mutex, MutexGuard};
+use crate::background::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// Upper bound on idle workers kept after a burst.
 const MAX_IDLE: usize = 64;

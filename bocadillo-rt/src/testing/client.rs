@@ -12,10 +12,10 @@ use tower_service::Service;
 
 use super::Tasks;
 use crate::{
-    app::App,
+    app::builder::App,
     background::{Background, Group, Meta, Runner, TestDoor, is_failure},
-    body::Body,
     error::BoxError,
+    message::body::Body,
     sent::Delivery,
 };
 

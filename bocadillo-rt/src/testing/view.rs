@@ -1,6 +1,6 @@
 //! What a unit test calls a view with.
 
-use crate::{body::Body, request::Request, response::Response};
+use crate::message::{body::Body, request::Request, response::Response};
 
 /// Makes the request that a unit test calls a view with. It belongs to no app: it has no path
 /// parameters and no state.

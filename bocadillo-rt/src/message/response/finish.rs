@@ -8,7 +8,7 @@ use http_body::Body as _;
 
 use super::{Response, ZERO};
 use crate::{
-    body::Body,
+    message::body::Body,
     sent::framing::{self, may_have_content},
 };
 

@@ -17,8 +17,8 @@ use hyper::body::Incoming;
 
 use crate::{
     error::BoxError,
+    message::upload::Upload,
     sent::{Busy, Delivery, OnDone, framing},
-    upload::Upload,
 };
 
 /// The body of a request or a response.

@@ -23,25 +23,22 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    accept::Accepting,
-    app::Built,
+    app::{host::Peer, mount::Layered, respond::Respond, shared::Built},
     background::{Connected, Runner},
-    body::Body,
-    detach::Count,
     error::{BoxError, Result},
-    foreign::Foreign,
-    host::Peer,
-    limits::Limits,
-    listener::{Listener, Removing},
-    log,
-    mount::Layered,
-    protocols,
-    request::Source,
-    respond::Respond,
+    message::{body::Body, request::Source},
     sent::{Closed, Connection, Driven, SentBody, Settings, Streams, Times, TrackedIo, Watch},
-    shutdown::{End, Ending, Shutdown},
-    signals::Signalled,
-    socket::Socket,
+    server::{
+        accept::Accepting,
+        detach::Count,
+        limits::Limits,
+        listener::{Listener, Removing},
+        log, protocols,
+        shutdown::{End, Ending, Shutdown},
+        signals::Signalled,
+        socket::Socket,
+    },
+    tower::service::Foreign,
 };
 
 /// The part of the delay before an end in which connections are kept again.

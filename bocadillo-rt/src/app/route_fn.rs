@@ -11,12 +11,10 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    app::view::{View, ViewOutcome},
     error::{Error, Result},
     guard::guarded,
-    param::FromParam,
-    request::Request,
-    response::Response,
-    view::{View, ViewOutcome},
+    message::{param::FromParam, request::Request, response::Response},
 };
 
 /// What a route's attribute says of it. Implemented by `#[route]`.

@@ -13,18 +13,22 @@ use http::request::Parts;
 use pin_project_lite::pin_project;
 
 use crate::{
+    app::{
+        host::Host,
+        mount::Prefix,
+        route_fn::Runs,
+        router::{Endpoint, Params, Route, RouteId},
+    },
     background::{Background, Meta, TestDoor, is_failure},
-    body::Body,
-    detach,
     error::{Error, Result},
     guard::{catch, drop_guarded, guarded},
-    host::Host,
-    mount::Prefix,
-    request::{Request, Source},
-    response::Response,
-    route_fn::Runs,
-    routing::{Endpoint, Params, Route, RouteId},
+    message::{
+        body::Body,
+        request::{Request, Source},
+        response::Response,
+    },
     sent::{Busy, Delivery, OnDone, Origin, SentBody},
+    server::detach,
 };
 
 /// In the extensions of a request whose response goes through layers or services that may make

@@ -42,8 +42,7 @@ use tokio_rustls::{
 
 use crate::{
     error::{Error, Result},
-    listener,
-    socket::Socket,
+    server::{listener, socket::Socket},
 };
 
 /// What is offered to clients, the better first. HTTP/1.0 as nginx has it: it is served, so it is taken.

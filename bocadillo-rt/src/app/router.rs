@@ -5,11 +5,11 @@ use std::{borrow::Cow, fmt, ops::Range, panic::Location, sync::Arc};
 use http::{Method, request::Parts};
 
 use crate::{
-    exchange::Running,
-    host::Host,
-    mount::Layered,
-    path::{Decoded, decode, decoded},
-    request::Source,
+    app::{exchange::Running, host::Host, mount::Layered},
+    message::{
+        path::{Decoded, decode, decoded},
+        request::Source,
+    },
     sent::Busy,
 };
 

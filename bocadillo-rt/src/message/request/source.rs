@@ -13,7 +13,10 @@ use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 
-use crate::{body::Body, sent::Busy, upload::Upload};
+use crate::{
+    message::{body::Body, upload::Upload},
+    sent::Busy,
+};
 
 /// A request's body.
 pub(crate) enum Source {

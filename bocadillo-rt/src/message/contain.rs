@@ -20,9 +20,9 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{
-    body::Body,
     error::{BoxError, Chain},
     guard::{guarded, log},
+    message::body::Body,
 };
 
 /// The name of the view, which is known when it has ended.

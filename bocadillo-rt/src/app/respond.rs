@@ -9,13 +9,15 @@ use std::{
 };
 
 use crate::{
+    app::{
+        exchange::{Answer, Running},
+        host::{Host, Peer},
+    },
     background::Runner,
-    body::Body,
-    boxed::Responding,
-    detach,
-    exchange::{Answer, Running},
-    host::{Host, Peer},
+    message::body::Body,
     sent::{Connection, SentBody},
+    server::detach,
+    tower::boxed::Responding,
 };
 
 /// A view that was called.

@@ -10,8 +10,8 @@ use hyper::rt::{Sleep, Timer};
 use hyper_util::server::conn::auto::Builder;
 
 use crate::{
-    limits::Limits,
     sent::{Clock, Streams},
+    server::limits::Limits,
 };
 
 /// The settings of both protocols.

@@ -18,20 +18,20 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    authority,
+    app::{
+        exchange::{FramedOutside, Running},
+        host::Peer,
+        respond::must_yield,
+    },
     background::{Background, Meta, Runner, is_failure},
-    body::Body,
-    boxed::BoxedService,
-    contain,
     error::BoxError,
-    exchange::{FramedOutside, Running},
     guard::{guarded, log},
-    host::Peer,
-    respond::must_yield,
+    message::{authority, body::Body, contain},
     sent::{
         Busy, Connection, Delivery, Origin, SentBody,
         framing::{self, may_have_content},
     },
+    tower::boxed::BoxedService,
 };
 
 /// The service, for one connection.

@@ -11,9 +11,8 @@ use tower_service::Service as _;
 
 use super::{Response, range};
 use crate::{
-    body::Body,
     error::{HttpError, Result},
-    request::Request,
+    message::{body::Body, request::Request},
 };
 
 impl Response {

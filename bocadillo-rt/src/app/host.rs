@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use crate::{app::Shared, background::Pool, detach::Count, mount::Layered, sent::Connection};
+use crate::{
+    app::{mount::Layered, shared::Shared},
+    background::Pool,
+    sent::Connection,
+    server::detach::Count,
+};
 
 /// A connection of our own server, and the app that it serves.
 pub(crate) struct Peer {

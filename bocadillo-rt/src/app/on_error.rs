@@ -2,7 +2,10 @@
 
 use std::error::Error as StdError;
 
-use crate::{error::Error, request::Request, response::Response};
+use crate::{
+    error::Error,
+    message::{request::Request, response::Response},
+};
 
 type Handler = Box<dyn Fn(&Request, &mut Response, &Error) -> bool + Send + Sync>;
 type AnyHandler = Box<dyn Fn(&Request, &mut Response, &Error) + Send + Sync>;

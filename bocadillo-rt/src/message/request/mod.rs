@@ -30,14 +30,12 @@ use serde_json::error::Category;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    body::Body,
-    detach,
+    app::{host::Host, router::Params},
     error::{Error, HttpError, Result},
-    foreign::ClientAddr,
-    host::Host,
-    param::FromParam,
-    routing::Params,
+    message::{body::Body, param::FromParam},
     sent::Connection,
+    server::detach,
+    tower::service::ClientAddr,
 };
 
 #[cfg(feature = "multipart")]

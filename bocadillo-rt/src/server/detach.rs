@@ -21,12 +21,14 @@ use std::{
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
-    app::Shared,
+    app::{
+        exchange::{Answer, Running},
+        host::Host,
+        shared::Shared,
+    },
     background,
-    exchange::{Answer, Running},
     guard::drop_guarded,
-    host::Host,
-    limits::Limits,
+    server::limits::Limits,
 };
 
 thread_local! {

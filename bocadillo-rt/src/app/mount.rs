@@ -5,15 +5,15 @@ use std::{borrow::Cow, sync::Arc};
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{
+    app::{
+        exchange::Running,
+        host::Host,
+        router::{Endpoint, Params, RouteId},
+    },
     background::TestDoor,
-    body::Body,
-    boxed::BoxedService,
-    exchange::Running,
-    foreign,
-    host::Host,
-    request::Source,
-    routing::{Endpoint, Params, RouteId},
+    message::{body::Body, request::Source},
     sent::{Busy, Origin, SentBody},
+    tower::{boxed::BoxedService, service},
 };
 
 /// The service, and what of the path it does not see.
@@ -135,7 +135,7 @@ fn serve(
     body.keep_busy(busy.clone());
     let mut request = http::Request::from_parts(head, body.into());
     if let (Host::Server(peer), Some(busy)) = (host, busy) {
-        return foreign::serve(service, request, peer, busy, origin);
+        return service::serve(service, request, peer, busy, origin);
     }
     // Its tasks are left to the door around the app.
     show_door(&mut request);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::listener::Listener;
+use crate::server::listener::Listener;
 
 /// After an error that does not concern one connection alone, as a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);

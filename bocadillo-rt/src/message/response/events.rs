@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{IntoChunks, Response};
-use crate::{body::Body, error::BoxError};
+use crate::{error::BoxError, message::body::Body};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

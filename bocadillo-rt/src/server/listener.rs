@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::socket::Socket;
+use crate::server::socket::Socket;
 
 /// Accepts connections.
 ///

@@ -27,8 +27,10 @@ use serde::Serialize;
 
 use crate::{
     background::{IntoTask, Registrations},
-    body::Body,
-    contain::{Contained, ViewName},
+    message::{
+        body::Body,
+        contain::{Contained, ViewName},
+    },
     sent::{SentBody, framing},
 };
 

@@ -31,7 +31,7 @@ use crate::{
     background::{Deadline, DrainReport, Runner},
     error::{Error, Result},
     sent::Watch,
-    signals::Signalled,
+    server::signals::Signalled,
 };
 
 /// How long a connection without a request may take to close by itself. A client of HTTP/2 answers a

@@ -2,8 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    request::Request,
-    response::Response,
+    message::{request::Request, response::Response},
 };
 
 /// An `async fn(&mut Request, &mut Response)`.

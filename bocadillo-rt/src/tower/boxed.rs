@@ -18,9 +18,9 @@ use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use crate::{
-    body::Body,
     error::{BoxError, Error, Title},
     guard::{guarded, log},
+    message::body::Body,
 };
 
 pub(crate) type Responding = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;

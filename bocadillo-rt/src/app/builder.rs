@@ -1,0 +1,352 @@
+//! The application: routes, state, and what to do with a request.
+
+use std::{
+    any::{TypeId, type_name},
+    error::Error as StdError,
+    fmt,
+    panic::Location,
+    time::Duration,
+};
+
+use http::Method;
+
+use super::{
+    serving::Hook,
+    shared::{Built, State},
+};
+use crate::{
+    app::{
+        exchange::ViewEndpoint,
+        on_error::OnError,
+        route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
+        router::Route,
+        view::View,
+    },
+    background::Runner,
+    error::Error,
+    message::{request::Request, response::Response},
+    server::{limits::Limits, shutdown::Shutdown},
+    tower::boxed::BoxedService,
+};
+
+/// A web application.
+///
+/// It is a [`tower::Service`](tower_service::Service) too: it mounts into others, and runs in tests
+/// without a socket. Within a server that is not ours, tasks start when the response was handed
+/// to the transport.
+///
+/// # Examples
+///
+/// ```
+/// use bocadillo::{App, Request, Response, route, testing::Client};
+///
+/// #[route("/hello/{name}")]
+/// async fn hello(_req: &mut Request, res: &mut Response, name: String) {
+///     res.text(format!("hello {name}"));
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let client = Client::new(App::new().route(hello));
+/// assert_eq!(client.get("/hello/Ada").await.text(), "hello Ada");
+/// # }
+/// ```
+#[derive(Default)]
+pub struct App {
+    pub(super) routes: Vec<Route>,
+    pub(super) faults: Vec<String>,
+    pub(super) state: State,
+    pub(super) runner: Runner,
+    pub(super) limits: Limits,
+    pub(super) shutdown: Shutdown,
+    pub(super) shutdown_delay: Duration,
+    /// The settings that were made, of those that a group cannot have.
+    pub(super) own_settings: Vec<&'static str>,
+    pub(super) on_error: OnError,
+    /// From the innermost on.
+    pub(super) layers: Vec<Wrap>,
+    pub(super) on_startup: Vec<Hook>,
+    pub(super) on_shutdown: Vec<Hook>,
+    /// What is called, once it is.
+    pub(super) built: Option<Built>,
+}
+
+type Wrap = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+
+impl App {
+    /// Creates an application that answers everything with 404.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a view that has its route by `#[route]`.
+    #[must_use]
+    pub fn route<Args: 'static, V: for<'a> RouteFn<'a, Args>>(self, view: V) -> Self {
+        type Meta<V, Args> = <V as RouteFn<'static, Args>>::Meta;
+        let (path, methods) = (Meta::<V, Args>::PATH, Meta::<V, Args>::METHODS);
+        let (name, location) = (Meta::<V, Args>::NAME, Meta::<V, Args>::location());
+        self.insert(path, methods, name, location, move || {
+            WithRoute::new(view.clone())
+        })
+    }
+
+    /// Adds a view at a path, for these methods: `&["GET", "POST"]`, in any case; `&["*"]` is all that
+    /// have no view of their own.
+    ///
+    /// A GET is a HEAD too, and OPTIONS is answered with what there is, unless there are views for
+    /// them. A path that is not there, but is with a slash after it, or without the one that it has, is
+    /// redirected to that: by a 302, or by a 307, which keeps the method and the body, where it is no
+    /// GET or HEAD.
+    ///
+    /// Paths are compared by segments that are percent-decoded, once: `/café` is what browsers send as
+    /// `/caf%C3%A9`, and a `%2F` stays within its segment. A literal may be written in both ways.
+    ///
+    /// `{name}` in the path matches one segment, `{name:path}` the rest. A path that conflicts with
+    /// another, and a method that is none, is an error of [`serve`](Self::serve).
+    #[must_use]
+    #[track_caller]
+    #[doc(alias = "add_route")]
+    pub fn add<V: for<'a> View<'a>>(self, path: &str, methods: &[&str], view: V) -> Self {
+        let name = short_name::<V>();
+        self.insert(path, methods, name, Location::caller(), move || {
+            Plain(view.clone())
+        })
+    }
+
+    fn insert<R: for<'a> Runs<'a>>(
+        mut self,
+        path: &str,
+        methods: &[&str],
+        name: &'static str,
+        location: &'static Location<'static>,
+        view: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.check_open(format_args!("the route `{path}` at {location}"));
+        let known = self.faults.len();
+        let mut parsed = Vec::new();
+        for method in methods.iter().filter(|method| **method != "*") {
+            match Method::from_bytes(method.to_uppercase().as_bytes()) {
+                Ok(method) => parsed.push(method),
+                Err(_) => self
+                    .faults
+                    .push(format!("`{method}` at {location} is no method")),
+            }
+        }
+        if parsed.is_empty() && !methods.contains(&"*") {
+            self.faults
+                .push(format!("the view at {location} has no method"));
+        }
+        if self.faults.len() > known {
+            // Without its methods it would be for all.
+            return self;
+        }
+        if methods.contains(&"*") {
+            parsed.clear();
+        }
+        // As in the original, a leading slash need not be written.
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        self.routes.push(Route {
+            path: format!("{slash}{path}").into(),
+            methods: parsed,
+            name,
+            endpoint: Box::new(ViewEndpoint {
+                view,
+                name,
+                location,
+            }),
+            location,
+        });
+        self
+    }
+
+    /// Sees that the app was not called before: it answers by what it had then.
+    pub(super) fn check_open(&mut self, what: fmt::Arguments<'_>) {
+        if self.built.is_some() {
+            let fault = format!("{what} was added after the first call of the app; add it before");
+            tracing::error!(fault, "ignored");
+            self.faults.push(fault);
+        }
+    }
+
+    /// Shares a value with all views, by its type: [`req.state`](crate::Request::state).
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.check_open(format_args!("a state"));
+        self.state.0.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+
+    /// Adds what `build` adds to an app, with `prefix` before every path. Values and handlers of errors
+    /// are those of the whole app.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Request, Response, route, testing::Client};
+    ///
+    /// #[route("/orders")]
+    /// async fn orders(_req: &mut Request, res: &mut Response) {
+    ///     res.text("none");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new().group("/v1", |v1| v1.route(orders));
+    /// assert_eq!(Client::new(app).get("/v1/orders").await.text(), "none");
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "Router")]
+    #[doc(alias = "include_router")]
+    #[track_caller]
+    pub fn group(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
+        self.check_open(format_args!("the group `{prefix}`"));
+        let group = build(Self::new());
+        let layer = (!group.layers.is_empty()).then_some("layer");
+        for setting in layer.into_iter().chain(group.own_settings) {
+            let location = Location::caller();
+            self.faults.push(format!(
+                "the group `{prefix}` at {location} sets `{setting}`, which only an app has; set it on \
+                 the app, or mount an app"
+            ));
+        }
+        let prefix = prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        self.routes
+            .extend(group.routes.into_iter().map(|mut route| {
+                route.endpoint.nest(super::service::segments(prefix));
+                let path = format!("{slash}{prefix}{}", route.path).into();
+                Route { path, ..route }
+            }));
+        self.faults.extend(group.faults);
+        self.state.0.extend(group.state.0);
+        self.on_error.extend(group.on_error);
+        self.on_startup.extend(group.on_startup);
+        self.on_shutdown.extend(group.on_shutdown);
+        self
+    }
+
+    /// Answers errors of one type, which views return: the type of the closure's third parameter.
+    ///
+    /// A handler is a plain function or closure, not an `async` one. What the view had set stays, but
+    /// for headers that describe its content, and its tasks run. An [`HttpError`](crate::HttpError) is of one
+    /// type whatever its status: also that of a path that is not there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, HttpError, Request, Response, testing::Client};
+    ///
+    /// async fn parse(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+    ///     let number: u32 = req.raw_query().parse()?;
+    ///     res.json(&number);
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new()
+    ///     .add("/", &["get"], parse)
+    ///     .on_error(|_req: &Request, res: &mut Response, error: &std::num::ParseIntError| {
+    ///         res.status(422);
+    ///         res.text(error.to_string());
+    ///     })
+    ///     .on_error(|req: &Request, res: &mut Response, error: &HttpError| {
+    ///         res.status(error.status());
+    ///         res.html(format!("<h1>{}: {error}</h1>", req.path()));
+    ///     });
+    /// let client = Client::new(app);
+    /// assert_eq!(client.get("/?x").await.text(), "invalid digit found in string");
+    /// assert_eq!(client.get("/none").await.text(), "<h1>/none: 404 Not Found</h1>");
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "error_handler")]
+    #[doc(alias = "add_error_handler")]
+    pub fn on_error<E: StdError + 'static>(
+        mut self,
+        handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
+    ) -> Self {
+        self.check_open(format_args!("a handler of errors"));
+        self.on_error.add(handler);
+        self
+    }
+
+    /// Answers every error that no [`on_error`](Self::on_error) is for; its status is set before.
+    ///
+    /// Without it, an [`HttpError`](crate::HttpError) is JSON, and any other error the words `500
+    /// Internal Server Error`, as in the original. A view that panics is answered so in each case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{App, Error, Request, Response, testing::Client};
+    ///
+    /// async fn fails(_req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+    ///     Err(std::fmt::Error)?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let app = App::new()
+    ///     .add("/", &["get"], fails)
+    ///     .on_any_error(|_req: &Request, res: &mut Response, error: &Error| {
+    ///         res.json(&serde_json::json!({ "code": error.status().as_u16() }));
+    ///     });
+    /// assert_eq!(Client::new(app).get("/").await.text(), r#"{"code":500}"#);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_any_error(
+        mut self,
+        handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
+    ) -> Self {
+        self.check_open(format_args!("a handler of errors"));
+        self.on_error.set_any(handler);
+        self
+    }
+
+    /// Makes it a tower service that can be cloned: to be [mounted](Self::mount), or for somebody
+    /// else's server. Routes that conflict are logged, and left out.
+    #[must_use]
+    pub fn into_service(mut self) -> BoxedService {
+        BoxedService::of(self.built().clone())
+    }
+
+    /// Sets the runner of background tasks.
+    #[must_use]
+    pub fn background(mut self, runner: impl Into<Runner>) -> Self {
+        self.check_open(format_args!("a runner"));
+        self.runner = runner.into();
+        self.own_settings.push("background");
+        self
+    }
+
+    /// Returns the runner of background tasks: for its numbers.
+    #[must_use]
+    pub fn runner(&self) -> &Runner {
+        match &self.built {
+            Some(built) => &built.shared.runner,
+            None => &self.runner,
+        }
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self.own_settings.push("limits");
+        self
+    }
+}
+
+fn short_name<V>() -> &'static str {
+    let path = type_name::<V>();
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("routes", &self.routes.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! Any tower service as a door.
+
+pub(crate) mod boxed;
+pub(crate) mod service;
