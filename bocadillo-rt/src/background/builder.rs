@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Report, Runner, executor::Executor};
+use super::report::Report;
 
 /// What becomes of registrations beyond [`max_waiting`](Builder::max_waiting).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,49 +29,8 @@ pub(super) type Wrapped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Wrap = Arc<dyn Fn(Wrapped) -> Wrapped + Send + Sync>;
 
-pub(super) struct Config {
-    pub(super) max_running: usize,
-    pub(super) max_waiting: usize,
-    pub(super) max_blocking: usize,
-    pub(super) overflow: Overflow,
-    pub(super) timeout: Option<Duration>,
-    pub(super) drain_timeout: Duration,
-    pub(super) blocking_threshold: Duration,
-    pub(super) on_report: Option<OnReport>,
-    pub(super) wrap: Option<Wrap>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_running: 1024,
-            max_waiting: 16 * 1024,
-            max_blocking: 16,
-            overflow: Overflow::default(),
-            timeout: Some(Duration::from_secs(600)),
-            drain_timeout: Duration::from_secs(25),
-            blocking_threshold: Duration::from_millis(100),
-            on_report: None,
-            wrap: None,
-        }
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("max_running", &self.max_running)
-            .field("max_waiting", &self.max_waiting)
-            .field("max_blocking", &self.max_blocking)
-            .field("overflow", &self.overflow)
-            .field("timeout", &self.timeout)
-            .field("drain_timeout", &self.drain_timeout)
-            .field("blocking_threshold", &self.blocking_threshold)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Builds a [`Runner`]: by [`Runner::builder`], [`Runner::dedicated`] or [`Runner::current`].
+/// Builds a [`Runner`](super::Runner): by [`Runner::builder`](super::Runner::builder),
+/// [`Runner::dedicated`](super::Runner::dedicated) or [`Runner::current`](super::Runner::current).
 ///
 /// # Settings
 ///
@@ -102,18 +61,45 @@ impl fmt::Debug for Config {
 /// # drop(app);
 /// ```
 #[must_use = "a builder does nothing until it is built: `.build()`"]
-#[derive(Debug, Default)]
 pub struct Builder {
-    config: Config,
-    place: Place,
+    pub(super) placement: Placement,
+    pub(super) max_running: usize,
+    pub(super) max_waiting: usize,
+    pub(super) max_blocking: usize,
+    pub(super) overflow: Overflow,
+    pub(super) timeout: Option<Duration>,
+    pub(super) drain_timeout: Duration,
+    pub(super) blocking_threshold: Duration,
+    pub(super) on_report: Option<OnReport>,
+    pub(super) wrap: Option<Wrap>,
 }
 
-#[derive(Debug, Default)]
-enum Place {
-    #[default]
+/// Where tasks run.
+#[derive(Debug)]
+pub(super) enum Placement {
+    /// On a runtime of their own, with half of the processors.
     Default,
+    /// On a runtime of their own, with so many threads.
     Dedicated(usize),
+    /// On the runtime of the requests.
     Current,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            placement: Placement::Default,
+            max_running: 1024,
+            max_waiting: 16 * 1024,
+            max_blocking: 16,
+            overflow: Overflow::default(),
+            timeout: Some(Duration::from_secs(600)),
+            drain_timeout: Duration::from_secs(25),
+            blocking_threshold: Duration::from_millis(100),
+            on_report: None,
+            wrap: None,
+        }
+    }
 }
 
 impl Builder {
@@ -122,7 +108,7 @@ impl Builder {
     /// The runtime is started with the first task. What a task of its needs from the requests'
     /// runtime, as a connection pool that was opened there, works from here too: it is woken across.
     pub fn dedicated(mut self, threads: usize) -> Self {
-        self.place = Place::Dedicated(threads);
+        self.placement = Placement::Dedicated(threads);
         self
     }
 
@@ -131,32 +117,32 @@ impl Builder {
     /// A task starts some microseconds earlier than on a runtime of its own. But one that blocks its
     /// thread, or computes for long, keeps requests waiting.
     pub fn current(mut self) -> Self {
-        self.place = Place::Current;
+        self.placement = Placement::Current;
         self
     }
 
     /// Sets how many tasks run at a time, at least one; the next ones wait for their turn.
     pub fn max_running(mut self, tasks: usize) -> Self {
-        self.config.max_running = tasks.max(1);
+        self.max_running = tasks.max(1);
         self
     }
 
     /// Sets how many tasks may wait, for their response or for their turn.
     pub fn max_waiting(mut self, tasks: usize) -> Self {
-        self.config.max_waiting = tasks;
+        self.max_waiting = tasks;
         self
     }
 
     /// Sets how many functions of [`Task::blocking`](super::Task::blocking) run at a time, at least
     /// one.
     pub fn max_blocking(mut self, functions: usize) -> Self {
-        self.config.max_blocking = functions.clamp(1, Semaphore::MAX_PERMITS);
+        self.max_blocking = functions.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
     /// Sets what becomes of registrations beyond [`max_waiting`](Self::max_waiting).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.config.overflow = overflow;
+        self.overflow = overflow;
         self
     }
 
@@ -164,19 +150,19 @@ impl Builder {
     ///
     /// A task that has reached its limit is dropped where it next waits.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.timeout = timeout.into();
+        self.timeout = timeout.into();
         self
     }
 
     /// Sets how long a shutdown waits for tasks.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.config.drain_timeout = timeout;
+        self.drain_timeout = timeout;
         self
     }
 
     /// Sets from which length on a single poll of a task is logged: it has blocked its thread.
     pub fn blocking_threshold(mut self, threshold: Duration) -> Self {
-        self.config.blocking_threshold = threshold;
+        self.blocking_threshold = threshold;
         self
     }
 
@@ -196,7 +182,7 @@ impl Builder {
     /// # drop(runner);
     /// ```
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
-        self.config.on_report = Some(Arc::new(on_report));
+        self.on_report = Some(Arc::new(on_report));
         self
     }
 
@@ -219,24 +205,22 @@ impl Builder {
     /// # drop(runner);
     /// ```
     pub fn wrap(mut self, wrap: impl Fn(Wrapped) -> Wrapped + Send + Sync + 'static) -> Self {
-        self.config.wrap = Some(Arc::new(wrap));
+        self.wrap = Some(Arc::new(wrap));
         self
-    }
-
-    /// Builds the runner.
-    #[must_use]
-    pub fn build(self) -> Runner {
-        let executor = match self.place {
-            Place::Default => Executor::dedicated(Executor::default_threads()),
-            Place::Dedicated(threads) => Executor::dedicated(threads),
-            Place::Current => Executor::current(),
-        };
-        Runner::new(self.config, executor)
     }
 }
 
-impl From<Builder> for Runner {
-    fn from(builder: Builder) -> Self {
-        builder.build()
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("placement", &self.placement)
+            .field("max_running", &self.max_running)
+            .field("max_waiting", &self.max_waiting)
+            .field("max_blocking", &self.max_blocking)
+            .field("overflow", &self.overflow)
+            .field("timeout", &self.timeout)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("blocking_threshold", &self.blocking_threshold)
+            .finish_non_exhaustive()
     }
 }

@@ -3,22 +3,15 @@
 use std::{fmt, panic::Location};
 
 use http::StatusCode;
-use scoped_tls::scoped_thread_local;
-
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    IntoTask, Runner,
-    meta::{Info, Meta},
+    job::{Info, Meta, enter, with_current},
     report::Unfinished,
+    runner::Runner,
+    task::IntoTask,
     trace::TraceContext,
 };
 use crate::sent::Delivery;
-
-scoped_thread_local! {
-    /// The task that is polled on this thread.
-    static CURRENT: Info
-}
 
 /// Returns the context of the task that calls this.
 ///
@@ -39,14 +32,12 @@ pub fn current() -> Context {
 /// What a task gives to `tokio::spawn` or to another thread is outside: use [`Context::spawn`].
 #[must_use]
 pub fn try_current() -> Option<Context> {
-    CURRENT.is_set().then(|| {
-        let mut context = CURRENT.with(|info| Context(Box::new(info.meta.clone())));
-        if context.0.group.is_none() {
-            // It may outlive the runtime. In a test, follow-ups run on the test's.
-            context.0.pool = None;
-        }
-        context
-    })
+    let mut meta = with_current(|info| Box::new(info.meta.clone()))?;
+    if meta.group.is_none() {
+        // The context may outlive the runtime. In a test, follow-ups run on the test's runtime.
+        meta.pool = None;
+    }
+    Some(Context(meta))
 }
 
 /// A running task: its name, its response, and what it leaves behind.
@@ -171,26 +162,6 @@ impl Context {
         };
         enter(&info, || trace.within(f))
     }
-}
-
-/// Takes the permit of the current task, if it is a function that was given one.
-pub(super) fn take_permit() -> Option<OwnedSemaphorePermit> {
-    CURRENT.with(|info| info.permit.take())
-}
-
-/// Returns the span of the current task.
-pub(super) fn trace() -> TraceContext {
-    CURRENT.with(|info| info.trace.clone())
-}
-
-/// Calls `f` with this as the current context. A task that was not accepted has none: nothing could
-/// run what it leaves behind.
-#[inline]
-pub(super) fn enter<R>(info: &Info, f: impl FnOnce() -> R) -> R {
-    if info.meta.runner.is_none() {
-        return f();
-    }
-    CURRENT.set(info, f)
 }
 
 impl fmt::Debug for Context {

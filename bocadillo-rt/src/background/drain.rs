@@ -12,8 +12,11 @@ use std::{fmt, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Runner, Stats, Unfinished, events,
-    scheduler::{Pending, Scope},
+    account::Scope,
+    events,
+    report::Unfinished,
+    runner::Runner,
+    stats::{Pending, Stats},
 };
 
 /// Of the time for draining, one part in so many is left between the request to end and the end.

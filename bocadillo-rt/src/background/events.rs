@@ -14,10 +14,9 @@ use std::{
 use tracing::Level;
 
 use super::{
-    Runner,
-    meta::Info,
+    job::{End, Info},
     report::{State, Unfinished},
-    run::End,
+    runner::Runner,
 };
 use crate::guard::log;
 

@@ -2,17 +2,13 @@
 
 use std::{
     fmt,
-    pin::Pin,
     sync::{Arc, OnceLock},
     thread,
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{
-    job::Job,
-    worker::{self, Pool, Worker},
-};
+use super::worker::{self, BoxedWork, Pool, Worker};
 
 #[derive(Debug)]
 pub(super) enum Executor {
@@ -74,22 +70,22 @@ impl Executor {
     /// Runs a task; `known` are the workers of the runtime for it, where the door or the test kit
     /// knows that.
     #[inline]
-    pub(super) fn run(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+    pub(super) fn run(&self, work: BoxedWork, known: Option<Arc<Pool>>) {
         match known.or_else(|| self.pool()) {
-            Some(pool) => pool.run(job),
-            None => run_here(job),
+            Some(pool) => pool.run(work),
+            None => run_here(work),
         }
     }
 
     /// As [`run`](Self::run), for a task that is woken by another one, which may go on.
     #[cold]
-    pub(super) fn run_behind(&self, job: Pin<Box<dyn Job>>, known: Option<Arc<Pool>>) {
+    pub(super) fn run_behind(&self, work: BoxedWork, known: Option<Arc<Pool>>) {
         match known.or_else(|| self.pool()) {
             Some(pool) => {
-                Arc::clone(&pool).run(job);
+                Arc::clone(&pool).run(work);
                 pool.clear_last_woken();
             }
-            None => run_here(job),
+            None => run_here(work),
         }
     }
 
@@ -110,10 +106,10 @@ fn adopted_here(adopted: Option<&Arc<Pool>>) -> Option<Arc<Pool>> {
 
 /// Runs a task on the current runtime. Without one it is dropped, which accounts for it.
 #[cold]
-fn run_here(job: Pin<Box<dyn Job>>) {
+fn run_here(work: BoxedWork) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(Worker::new(job))),
-        Err(_) => drop(Worker::new(job)),
+        Ok(runtime) => drop(runtime.spawn(Worker::new(work))),
+        Err(_) => drop(Worker::new(work)),
     }
 }
 

@@ -10,7 +10,11 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-use super::{IntoTask, Task, When, context, events};
+use super::{
+    context, events,
+    job::When,
+    task::{IntoTask, Task},
+};
 use crate::{
     error::{BoxError, describe},
     guard::guarded,
@@ -192,7 +196,7 @@ impl Member {
         let Some(task) = &mut self.task else {
             return Poll::Ready(None);
         };
-        let error = match guarded(|| task.job.as_mut().poll_within(cx)) {
+        let error = match guarded(|| task.job.as_mut().poll_future(cx)) {
             Ok(Poll::Pending) => match self.poll_timeout(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(error) => Some(error),
@@ -223,7 +227,7 @@ impl Member {
         let error = error.or(task
             .job
             .as_mut()
-            .clear()
+            .drop_future()
             .err()
             .map(|panic| format!("panicked: {panic}")));
         task.discard();

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::Report;
+use super::report::Report;
 
 /// Follows tasks, their follow-ups included, from their release to their end.
 #[derive(Debug, Default)]

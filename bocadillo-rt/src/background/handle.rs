@@ -5,7 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::{Group, IntoTask, Registrations, Runner, Task, events, meta::Meta};
+use super::{
+    events,
+    group::Group,
+    job::Meta,
+    registrations::Registrations,
+    runner::Runner,
+    task::{IntoTask, Task},
+};
 use crate::sent::Delivery;
 
 /// The tasks of one response, in the extensions of its request.

@@ -11,7 +11,10 @@ mod on {
     use metrics::{SharedString, counter, gauge, histogram};
 
     use crate::{
-        background::{Report, State, events},
+        background::{
+            events,
+            report::{Report, State},
+        },
         guard::guarded,
     };
 
@@ -88,7 +91,7 @@ mod on {
 /// Nothing, at no cost.
 #[cfg(not(feature = "metrics"))]
 mod off {
-    use crate::background::Report;
+    use crate::background::report::Report;
 
     pub(in super::super) const ARE_ON: bool = false;
 

@@ -104,6 +104,8 @@
 //! left, and names it. A task that never yields cannot be cut off: it is named as still running. A
 //! server drains what its own requests have registered, so several may share one runner.
 
+mod accept;
+mod account;
 mod blocking;
 mod builder;
 mod context;
@@ -115,20 +117,19 @@ mod group;
 mod handle;
 mod job;
 mod launch;
-mod meta;
 mod metrics;
+mod outcome;
 mod registrations;
 mod report;
 mod run;
 mod runner;
 mod scheduler;
-mod sync;
+mod stats;
 mod task;
 mod timer;
 mod tokens;
 mod trace;
 mod worker;
-mod wrap;
 
 pub use self::{
     builder::{Builder, Overflow},
@@ -136,19 +137,21 @@ pub use self::{
     drain::DrainReport,
     gather::{Gather, gather},
     handle::Background,
+    job::When,
+    outcome::Outcome,
     report::{Report, State, Unfinished},
     runner::Runner,
-    scheduler::Stats,
-    task::{IntoTask, Outcome, Task, When},
+    stats::Stats,
+    task::{IntoTask, Task},
 };
 pub(crate) use self::{
     drain::Deadline,
     events::cut_off_by_signal,
     group::Group,
     handle::TestDoor,
-    meta::{Meta, is_failure},
+    job::{Meta, is_failure},
+    outcome::Never,
     registrations::Registrations,
-    task::Never,
     tokens::{Connected, Detached},
     worker::Pool,
 };

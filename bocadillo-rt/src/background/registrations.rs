@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, mem, panic::Location};
 
-use super::{Task, When, events, report::State};
+use super::{events, job::When, report::State, task::Task};
 
 /// More registrations on one response are refused: so many are a loop that went wrong.
 const MAX_TASKS: usize = 64;

@@ -4,10 +4,6 @@ use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Instant};
 
 use http::StatusCode;
 
-use super::{
-    meta::{Info, Meta},
-    run::End,
-};
 use crate::sent::Delivery;
 
 /// How a task ended.
@@ -83,36 +79,6 @@ pub struct Report {
     pub outcome: State,
     /// The error or the panic's message, with its causes.
     pub error: Option<String>,
-}
-
-impl Report {
-    /// The report of a task that was started.
-    pub(super) fn of(info: &Info, end: End) -> Self {
-        Self {
-            started_at: info.started_at,
-            outcome: end.state,
-            error: end.error,
-            ..Self::of_unstarted(&info.meta, end.state, end.at)
-        }
-    }
-
-    /// The report of a task that never was.
-    pub(super) fn of_unstarted(meta: &Meta, state: State, at: Instant) -> Self {
-        Self {
-            id: meta.id,
-            name: meta.name.clone(),
-            location: meta.location,
-            route: meta.route.clone(),
-            status: meta.status,
-            delivery: meta.delivery,
-            registered_at: meta.registered_at.unwrap_or(at),
-            sent_at: meta.sent_at,
-            started_at: None,
-            ended_at: at,
-            outcome: state,
-            error: None,
-        }
-    }
 }
 
 /// A task, a function or a view that has not ended.

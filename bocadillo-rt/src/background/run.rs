@@ -1,98 +1,218 @@
-//! One task while it runs.
+//! A task while it runs.
 
 use std::{
+    mem,
+    panic::resume_unwind,
     pin::Pin,
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
+use pin_project_lite::pin_project;
 use tokio::{runtime::Handle, time::sleep_until};
 
 use super::{
-    Runner, State, events,
-    job::Job,
+    builder::Wrapped,
+    events,
+    job::{self, BoxedJob, End, Ended, Info, Job, now},
     launch,
-    meta::{Info, now},
-    task::Ended,
-    worker::has_pausable_clock,
+    outcome::Outcome,
+    report::State,
+    runner::Runner,
+    worker::{BoxedWork, Pool, Work, has_pausable_clock},
 };
-use crate::{error::describe, guard::guarded};
+use crate::{
+    error::describe,
+    guard::guarded,
+    sent::{Delivery, Done, OnDone},
+};
 
-/// How a task ended, and what there is to say about it.
-pub(super) struct End {
-    pub(super) state: State,
-    pub(super) error: Option<String>,
-    pub(super) at: Instant,
-    /// The future itself has ended, and is gone.
-    is_of_future: bool,
+pin_project! {
+    struct Boxed<F> {
+        info: Info,
+        // Until it has ended.
+        #[pin]
+        future: Option<F>,
+    }
 }
 
-impl End {
-    /// The future had no part in it.
-    pub(super) fn new(state: State, error: String) -> Self {
+impl<F> Default for Boxed<F> {
+    #[inline]
+    fn default() -> Self {
         Self {
-            state,
-            error: Some(error),
-            at: now(),
-            is_of_future: false,
-        }
-    }
-
-    fn of(ended: Ended) -> Self {
-        let (state, error) = match ended {
-            Ok(()) => (State::Completed, None),
-            Err(error) => match describe(error) {
-                Ok(text) => (State::Failed, Some(text)),
-                Err(panic) => (State::Panicked, Some(panic)),
-            },
-        };
-        Self {
-            state,
-            error,
-            at: now(),
-            is_of_future: true,
+            info: Info::default(),
+            future: None,
         }
     }
 }
 
-/// Accounts for a task that was started, in exactly one way. It has given back what it holds by then.
-pub(super) fn end(mut job: Pin<&mut dyn Job>, mut end: End) {
-    if !end.is_of_future {
-        if let Err(panic) = job.as_mut().clear() {
-            end.state = State::Panicked;
-            end.error = Some(panic);
-        }
-    }
-    let info = job.info_mut();
-    // Of a function that was not called: the next one may take it.
-    drop(info.permit.take());
-    launch::ended(info, end);
+/// Boxes a future; `fill` says what is known of it.
+#[inline]
+pub(super) fn boxed<F>(future: F, fill: impl FnOnce(&mut Info)) -> BoxedJob
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    // Unlike `Box::new`, this builds it where it stays.
+    let mut job = Box::<Boxed<F>>::default();
+    fill(&mut job.info);
+    job.future = Some(future);
+    Box::into_pin(job)
 }
 
-/// Polls a task within its context, its span and its limits. No panic gets out.
-pub(super) fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<End> {
+impl<F> Job for Boxed<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn info_mut(self: Pin<&mut Self>) -> &mut Info {
+        self.project().info
+    }
+
+    fn poll_in_context(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Poll<Ended>, String> {
+        let this = self.project();
+        let mut future = this.future;
+        in_context(this.info, || {
+            let polled = poll_future(future.as_mut(), cx);
+            if polled.is_ready() {
+                future.set(None);
+            }
+            polled
+        })
+    }
+
+    fn drop_future(self: Pin<&mut Self>) -> Result<(), String> {
+        let this = self.project();
+        let mut future = this.future;
+        in_context(this.info, || future.set(None))
+    }
+
+    fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        poll_future(self.project().future, cx)
+    }
+
+    fn into_done(self: Pin<Box<Self>>) -> OnDone {
+        OnDone::new(self)
+    }
+
+    fn into_work(self: Pin<Box<Self>>) -> BoxedWork {
+        self
+    }
+}
+
+/// The connection calls the task itself when the response is out.
+impl<F> Done for Boxed<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    fn done(self: Pin<Box<Self>>, delivery: Delivery) {
+        launch::release(self, delivery);
+    }
+}
+
+impl<F> Work for Boxed<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Outcome,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        poll(self, cx)
+    }
+
+    fn cut_off(self: Pin<&mut Self>) {
+        let error = "its runtime was shut down".to_owned();
+        end_early(self, End::new(State::Cancelled, Some(error)));
+    }
+
+    fn clear(self: Pin<&mut Self>) {
+        *self.info_mut() = Info::default();
+    }
+
+    fn pool(self: Pin<&mut Self>) -> &mut Option<Arc<Pool>> {
+        &mut self.info_mut().meta.pool
+    }
+}
+
+#[inline]
+fn poll_future<F>(future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<Ended>
+where
+    F: Future,
+    F::Output: Outcome,
+{
+    match future.as_pin_mut() {
+        Some(future) => future.poll(cx).map(Outcome::into_result),
+        None => Poll::Pending,
+    }
+}
+
+/// Calls `f` within the task's context and its span. A panic of the subscriber, which is a user's
+/// too, counts as one of the task.
+#[inline]
+fn in_context<R>(info: &Info, f: impl FnOnce() -> R) -> Result<R, String> {
+    guarded(|| job::enter(info, || info.trace.within(f)))
+}
+
+/// Polls a task within its context, its span and its limits, and accounts for its end. No panic
+/// gets out.
+fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<()> {
     let info = job.as_mut().info_mut();
     let runner = info.meta.runner.as_ref();
     if runner.is_some_and(Runner::is_aborted) {
         let error = "cut off by the shutdown".to_owned();
-        return Poll::Ready(End::new(State::Cancelled, error));
+        end_early(job, End::new(State::Cancelled, Some(error)));
+        return Poll::Ready(());
     }
     let begun = now();
     info.started_at.get_or_insert(begun);
-    let polled = job.as_mut().poll(cx);
-    let info = job.info_mut();
-    let end = match polled {
-        Ok(Poll::Ready(ended)) => End::of(ended),
-        // A backtrace takes its time: that is not what the warning is about.
-        Err(panic) => return Poll::Ready(End::new(State::Panicked, panic)),
+    let polled = job.as_mut().poll_in_context(cx);
+    let info = job.as_mut().info_mut();
+    match polled {
+        Ok(Poll::Ready(ended)) => {
+            let end = end_of(ended);
+            note_length(info, begun, end.at);
+            finish(info, end);
+        }
         Ok(Poll::Pending) => {
             let ended = now();
             note_length(info, begun, ended);
-            return wait(info, ended, cx);
+            let end = ready!(poll_limits(info, ended, cx));
+            end_early(job, end);
         }
-    };
-    note_length(info, begun, end.at);
-    Poll::Ready(end)
+        // The length is not noted: a backtrace takes most of it.
+        Err(panic) => end_early(job, End::new(State::Panicked, Some(panic))),
+    }
+    Poll::Ready(())
+}
+
+/// Returns how a task ended whose future has returned this.
+fn end_of(ended: Ended) -> End {
+    match ended.map_err(describe) {
+        Ok(()) => End::new(State::Completed, None),
+        Err(Ok(error)) => End::new(State::Failed, Some(error)),
+        Err(Err(panic)) => End::new(State::Panicked, Some(panic)),
+    }
+}
+
+/// Ends a task whose future has not returned: drops the future, and accounts for the task.
+fn end_early(mut job: Pin<&mut dyn Job>, mut end: End) {
+    if let Err(panic) = job.as_mut().drop_future() {
+        end.state = State::Panicked;
+        end.error = Some(panic);
+    }
+    finish(job.info_mut(), end);
+}
+
+/// Accounts for a task that was started. It has given back everything that it holds by then.
+fn finish(info: &mut Info, end: End) {
+    // The permit of a function that was not called: the next function may take it.
+    drop(info.permit.take());
+    launch::ended(info, end);
 }
 
 /// A poll of this length is worth a line, once.
@@ -101,7 +221,7 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
     let Some(runner) = &info.meta.runner else {
         return;
     };
-    let threshold = runner.config().blocking_threshold;
+    let threshold = runner.settings().blocking_threshold;
     // Cheaper than to subtract.
     let is_long = begun
         .checked_add(threshold)
@@ -112,11 +232,12 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
     }
 }
 
-/// The task waits: from now on its time is limited, and a shutdown can end it.
+/// The task waits: from now on its time is limited, and a shutdown can end it. Ready when its time
+/// is over.
 ///
 /// The deadline is compared here, after each poll, and not by a timer that is polled: a timer of
 /// tokio's does not fire in a task that has used up its budget.
-fn wait(info: &mut Info, now: Instant, cx: &mut Context<'_>) -> Poll<End> {
+fn poll_limits(info: &mut Info, now: Instant, cx: &mut Context<'_>) -> Poll<End> {
     if !info.is_wakeable {
         info.is_wakeable = true;
         begin_to_wait(info, cx);
@@ -135,10 +256,10 @@ fn wait(info: &mut Info, now: Instant, cx: &mut Context<'_>) -> Poll<End> {
 
 /// The task waits for the first time.
 fn begin_to_wait(info: &mut Info, cx: &Context<'_>) {
-    let Some(runner) = &info.meta.runner else {
+    let (Some(runner), Some(key)) = (&info.meta.runner, info.key) else {
         return;
     };
-    let timeout = info.timeout.or(runner.config().timeout);
+    let timeout = info.timeout.or(runner.settings().timeout);
     let started_at = info.started_at;
     info.deadline = timeout.and_then(|timeout| started_at?.checked_add(timeout));
     let mut alarm_at = info.deadline;
@@ -154,7 +275,7 @@ fn begin_to_wait(info: &mut Info, cx: &Context<'_>) {
             }
         }
     }
-    runner.wait(info.key, cx.waker().clone(), alarm_at);
+    runner.wait(key, cx.waker().clone(), alarm_at);
 }
 
 fn may_be_paused() -> bool {
@@ -166,7 +287,70 @@ fn timed_out(info: &Info) -> End {
         .meta
         .runner
         .as_ref()
-        .and_then(|runner| runner.config().timeout));
+        .and_then(|runner| runner.settings().timeout));
     let error = format!("it ran for longer than {:?}", ran.unwrap_or_default());
-    End::new(State::TimedOut, error)
+    End::new(State::TimedOut, Some(error))
+}
+
+/// Where the task's result waits for the wrapper's end.
+type Slot = Arc<Mutex<Option<Ended>>>;
+
+/// Puts the user's wrapper around a task. The wrapper knows nothing of results: the task's own
+/// result goes around it.
+pub(super) fn wrap(mut job: BoxedJob, wrap: &dyn Fn(Wrapped) -> Wrapped) -> BoxedJob {
+    let info = mem::take(job.as_mut().info_mut());
+    let result = Slot::default();
+    let inner = Inner {
+        job,
+        result: Arc::clone(&result),
+    };
+    // It runs where the response is handed over: a panic there would cost the connection.
+    match guarded(|| wrap(Box::pin(inner))) {
+        Ok(future) => boxed(Outer { future, result }, |new| *new = info),
+        Err(panic) => boxed(Panics(panic), |new| *new = info),
+    }
+}
+
+/// What is left of a task whose wrapper panicked: it ends as if it had panicked itself.
+struct Panics(String);
+
+impl Future for Panics {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Ended> {
+        resume_unwind(Box::new(mem::take(&mut self.0)));
+    }
+}
+
+struct Outer {
+    future: Wrapped,
+    result: Slot,
+}
+
+impl Future for Outer {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.future.as_mut().poll(cx).map(|()| {
+            let mut slot = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+            // Without one the wrapper has not polled the task to its end, which is its right.
+            slot.take().unwrap_or(Ok(()))
+        })
+    }
+}
+
+struct Inner {
+    job: BoxedJob,
+    result: Slot,
+}
+
+impl Future for Inner {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.job.as_mut().poll_future(cx).map(|result| {
+            let mut slot = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+            *slot = Some(result);
+        })
+    }
 }

@@ -1,7 +1,8 @@
-//! The handle of what runs tasks.
+//! The handle of a runner: its settings, its scheduler, and where its tasks run.
 
 use std::{
-    fmt,
+    cell::Cell,
+    fmt, ptr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,19 +14,15 @@ use std::{
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 use super::{
-    Builder, Overflow, Report, Stats, Task,
-    builder::Config,
-    events,
+    account::{NO_SERVER, Scope, Turn},
+    builder::{Builder, Overflow, Placement},
     executor::Executor,
-    meta::{Info, Meta, now},
-    metrics,
-    registrations::Unstarted,
     report::Unfinished,
-    scheduler::{NO_SERVER, Scheduler},
+    scheduler::{Aborted, Scheduler},
+    stats::Stats,
     timer::{self, Expire},
     worker::Pool,
 };
-use crate::guard::guarded;
 
 /// Runs background tasks: isolated from requests, limited, counted.
 ///
@@ -50,15 +47,45 @@ pub struct Runner {
 }
 
 struct Inner {
-    config: Config,
+    settings: Builder,
     executor: Executor,
-    scheduler: Scheduler<Task>,
+    scheduler: Scheduler,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn next_id() -> u64 {
     NEXT_ID.fetch_add(1, Relaxed)
+}
+
+impl Builder {
+    /// Builds the runner.
+    #[must_use]
+    pub fn build(self) -> Runner {
+        let executor = match self.placement {
+            Placement::Default => Executor::dedicated(Executor::default_threads()),
+            Placement::Dedicated(threads) => Executor::dedicated(threads),
+            Placement::Current => Executor::current(),
+        };
+        // This runtime also serves tasks that are registered outside of any runtime.
+        executor.adopt_current();
+        let scheduler = Scheduler::new(self.max_running, self.max_waiting, self.max_blocking);
+        let inner = Inner {
+            settings: self,
+            executor,
+            scheduler,
+        };
+        Runner {
+            inner: Arc::new(inner),
+            share: NO_SERVER,
+        }
+    }
+}
+
+impl From<Builder> for Runner {
+    fn from(builder: Builder) -> Self {
+        builder.build()
+    }
 }
 
 impl Runner {
@@ -75,21 +102,6 @@ impl Runner {
     /// Begins a runner whose tasks run [where their requests do](Builder::current).
     pub fn current() -> Builder {
         Self::builder().current()
-    }
-
-    pub(super) fn new(config: Config, executor: Executor) -> Self {
-        // The runtime where it was made serves what is registered outside of any.
-        executor.adopt_current();
-        let scheduler = Scheduler::new(config.max_running, config.max_waiting, config.max_blocking);
-        let inner = Inner {
-            config,
-            executor,
-            scheduler,
-        };
-        Self {
-            inner: Arc::new(inner),
-            share: NO_SERVER,
-        }
     }
 
     /// Returns how many tasks are in which state, at one instant.
@@ -110,7 +122,7 @@ impl Runner {
         self.share
     }
 
-    pub(super) fn scheduler(&self) -> &Scheduler<Task> {
+    pub(super) fn scheduler(&self) -> &Scheduler {
         &self.inner.scheduler
     }
 
@@ -118,8 +130,8 @@ impl Runner {
         &self.inner.executor
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.inner.config
+    pub(super) fn settings(&self) -> &Builder {
+        &self.inner.settings
     }
 
     /// Remembers the current runtime, for tasks of which nothing else is known.
@@ -138,18 +150,18 @@ impl Runner {
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
-        self.inner.config.drain_timeout
+        self.inner.settings.drain_timeout
     }
 
     /// Returns whether new requests are to be answered by 503.
     #[inline]
     pub(crate) fn holds_back(&self) -> bool {
-        self.inner.scheduler.is_full() && self.inner.config.overflow == Overflow::HoldBack
+        self.inner.scheduler.is_full() && self.inner.settings.overflow == Overflow::HoldBack
     }
 
-    /// Returns whether `max_waiting` refuses registrations.
-    pub(super) fn is_limited(&self) -> bool {
-        self.inner.config.overflow == Overflow::Refuse
+    /// Returns whether registrations beyond `max_waiting` are refused.
+    pub(super) fn refuses_overflow(&self) -> bool {
+        self.inner.settings.overflow == Overflow::Refuse
     }
 
     /// Waits until the tasks of this share are asked to end.
@@ -201,66 +213,51 @@ impl Runner {
             self.start_ready();
         }
     }
+
+    /// Starts the tasks that the end of others has made room for.
+    ///
+    /// A call within itself returns at once: a runtime that is gone drops what it is given, which
+    /// ends the task.
+    pub(super) fn start_ready(&self) {
+        let scheduler: *const Scheduler = self.scheduler();
+        let outer = STARTING.replace(scheduler);
+        // Also if something unwinds.
+        let _restore = Restore(outer);
+        if ptr::eq(outer, scheduler) {
+            return;
+        }
+        while let Some((on_turn, place)) = self.scheduler().next() {
+            on_turn(Turn::Starts(place));
+        }
+    }
+
+    /// Aborts what is under way; returns what ran, and what was ready.
+    pub(super) fn abort(&self, scope: Scope) -> Vec<Unfinished> {
+        let Aborted { mut running, ready } = self.scheduler().abort(scope);
+        for queued in ready {
+            running.push(queued.task);
+            (queued.on_turn)(Turn::Cancelled);
+        }
+        running
+    }
+}
+
+thread_local! {
+    /// The scheduler whose ready tasks this thread starts. Only compared, never followed.
+    static STARTING: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
+}
+
+struct Restore(*const Scheduler);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        STARTING.set(self.0);
+    }
 }
 
 impl Expire for Inner {
     fn expire(&self, now: Instant) -> Option<Instant> {
         self.scheduler.expire(now)
-    }
-}
-
-/// What is told of tasks.
-impl Runner {
-    /// Returns whether anybody wants to know when what happened to this task.
-    #[inline]
-    pub(super) fn tells(&self, info: &Info) -> bool {
-        self.has_listener(&info.meta) || info.trace.is_listened_to()
-    }
-
-    /// Returns whether anybody wants the report of this task.
-    #[inline]
-    pub(super) fn has_listener(&self, meta: &Meta) -> bool {
-        self.reports() || meta.group.is_some()
-    }
-
-    /// Returns whether anybody wants the reports of all tasks.
-    #[inline]
-    pub(crate) fn reports(&self) -> bool {
-        metrics::ARE_ON || self.inner.config.on_report.is_some()
-    }
-
-    /// Tells of tasks that never started; from now on they are not under way.
-    pub(super) fn report_unstarted(&self, unstarted: Vec<Unstarted>, meta: &Meta) {
-        let count = unstarted.len();
-        if self.has_listener(meta) {
-            for Unstarted {
-                name,
-                location,
-                state,
-            } in unstarted
-            {
-                let mut report = Report::of_unstarted(meta, state, now());
-                report.name = name;
-                report.location = location;
-                if report.id == 0 {
-                    report.id = next_id();
-                }
-                self.report(meta, report);
-            }
-        }
-        self.inner.scheduler.told(self.share, count);
-    }
-
-    pub(super) fn report(&self, meta: &Meta, report: Report) {
-        metrics::reported(&report);
-        if let Some(on_report) = &self.inner.config.on_report {
-            if let Err(panic) = guarded(|| on_report(&report)) {
-                events::callback_panicked("`on_report`", &panic);
-            }
-        }
-        if let Some(group) = &meta.group {
-            group.ended(report);
-        }
     }
 }
 
@@ -274,7 +271,7 @@ impl Default for Runner {
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner")
-            .field("config", &self.inner.config)
+            .field("settings", &self.inner.settings)
             .field("executor", &self.inner.executor)
             .field("stats", &self.stats())
             .finish_non_exhaustive()

@@ -1,19 +1,20 @@
 //! One account of everything that is under way.
 //!
-//! Tasks that wait, are ready, run, or are being told; functions on threads; views that run on
-//! without their client; connections of a server: each is counted here from its first moment to its
-//! last. So "is something still under way?" is one question, with one answer.
+//! Tasks that wait, are ready, run, or are being reported; functions on threads; views that run on
+//! without their client; connections of a server: the scheduler counts each from its first moment
+//! to its last. So "is something still under way?" is one question, with one answer.
 //!
 //! # Invariants
 //!
-//! 1. One lock holds all numbers, the list of what runs, and the queues of what is ready. A number
-//!    changes where its task changes its state, and both at once: the numbers add up at every
-//!    instant.
-//! 2. A task is pending until its end was told: [`end`](Scheduler::end) frees its place,
-//!    [`told`](Scheduler::told) follows the log line and the report. A drain waits for the second.
+//! 1. One lock holds all numbers, the list of what runs, and the queues of ready tasks (see
+//!    `account`). A number changes where its task changes its state, and both at once: the numbers
+//!    add up at every instant.
+//! 2. A task is pending until its end was reported: [`end`](Scheduler::end) frees its place,
+//!    [`settle`](Scheduler::settle) follows the log line and the report. A drain waits for the
+//!    second.
 //! 3. A successor is counted before its predecessor leaves: a view before its connection, a
 //!    follow-up before its task or its function. So the count is zero only at the true end.
-//! 4. Nothing of a user's is called, dropped or awaited within the lock.
+//! 4. No code of the user is called, dropped or awaited within the lock.
 //!
 //! # Shares
 //!
@@ -23,93 +24,30 @@
 //! # Limits
 //!
 //! A task that starts takes a place of `max_running`; a function takes a permit for its thread
-//! first, and then the place. Who finds no room waits in a queue of its kind. Functions have a queue
-//! of their own: those that wait for a thread keep no other task from its place.
+//! first, and then the place. A task that finds no room waits in a queue. Functions have a queue of
+//! their own, so that a function that waits for a thread keeps no other task from its place.
 
+#[cfg(not(bocadillo_loom))]
+use std::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 use std::{
-    collections::{BTreeSet, VecDeque},
-    mem,
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     task::Waker,
     time::Instant,
 };
 
-use slab::Slab;
+#[cfg(bocadillo_loom)]
+use loom::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::report::{State as TaskState, Unfinished};
-use crate::background::sync::{AtomicBool, Mutex, MutexGuard};
+use super::{
+    account::{Account, OnTurn, Place, Queued, Scope},
+    report::{State as TaskState, Unfinished},
+    stats::{Pending, Stats},
+};
 
-/// How many tasks are in which state.
-///
-/// All numbers are of one instant: `registered` is the sum of all the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Tasks whose view has ended, and follow-ups.
-    pub registered: u64,
-    /// Their response is on its way, or there is no room to run them yet.
-    pub waiting: u64,
-    /// Started and not ended.
-    pub running: u64,
-    /// Ran to their end.
-    pub completed: u64,
-    /// Returned an error.
-    pub failed: u64,
-    /// Panicked.
-    pub panicked: u64,
-    /// Ran for longer than they may.
-    pub timed_out: u64,
-    /// Cut off by a shutdown.
-    pub cancelled: u64,
-    /// A later registration took their place.
-    pub replaced: u64,
-    /// Their condition did not hold.
-    pub skipped: u64,
-    /// Over a limit.
-    pub refused: u64,
-}
-
-impl Stats {
-    pub(super) fn of(&mut self, state: TaskState) -> &mut u64 {
-        match state {
-            TaskState::Completed => &mut self.completed,
-            TaskState::Failed => &mut self.failed,
-            TaskState::Panicked => &mut self.panicked,
-            TaskState::TimedOut => &mut self.timed_out,
-            TaskState::Cancelled => &mut self.cancelled,
-            TaskState::Replaced => &mut self.replaced,
-            TaskState::Skipped => &mut self.skipped,
-            TaskState::Refused => &mut self.refused,
-        }
-    }
-}
-
-/// A task that can wait in a queue.
-pub(super) trait Schedule {
-    /// Says what runs, for whoever asks later.
-    fn describe(&self) -> Unfinished;
-
-    /// Returns the share that the task belongs to.
-    fn share(&self) -> usize;
-
-    /// Returns whether the task is a function that needs a thread.
-    fn needs_thread(&self) -> bool;
-}
-
-/// The share of whoever has none: tasks of other people's servers.
-pub(super) const NO_SERVER: usize = 0;
-
-/// Whom a question or an order is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    All,
-    Share(usize),
-}
-
-pub(super) struct Scheduler<T> {
-    state: Mutex<State<T>>,
+pub(super) struct Scheduler {
+    account: Mutex<Account>,
     max_running: u64,
     max_waiting: u64,
     permits: Arc<Semaphore>,
@@ -117,106 +55,56 @@ pub(super) struct Scheduler<T> {
     is_aborting: AtomicBool,
     /// `max_waiting` is reached. Changed within the lock, read without: a request more or less.
     is_full: AtomicBool,
-    /// Something ended. Only told while somebody waits.
+    /// Something ended. Notified only while somebody waits.
     changed: Notify,
 }
 
-struct State<T> {
-    stats: Stats,
-    /// Never shorter: a share is found by its place for as long as somebody has its number.
-    shares: Vec<Share>,
-    /// What runs: tasks, functions, views.
-    entries: Slab<Entry>,
-    ready: VecDeque<T>,
-    ready_functions: VecDeque<T>,
-    /// When running tasks reach their timeout, with their places in `entries`.
-    deadlines: BTreeSet<(Instant, usize)>,
-    /// The alarm is set for this time, or earlier.
-    alarm_at: Option<Instant>,
-    /// No task is accepted any more.
-    is_closed: bool,
-    /// How many wait for a change.
-    observers: usize,
-}
-
-/// What one server has under way.
-#[derive(Default)]
-struct Share {
-    /// Everything that has not left.
-    pending: usize,
-    /// The connections among them.
-    connections: usize,
-    /// The tasks among them that have not started.
-    waiting: usize,
-    is_closed: bool,
-    is_aborted: bool,
-    cancel: CancellationToken,
-    aborted: CancellationToken,
-}
-
-#[derive(Debug)]
-struct Entry {
-    what: Unfinished,
-    share: usize,
-    waker: Option<Waker>,
-    deadline: Option<Instant>,
-}
-
-/// What is pending in a scope.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pending {
-    all: usize,
-    connections: usize,
-    waiting: usize,
-}
-
-impl Pending {
-    /// Returns how many connections are open.
-    pub(crate) fn connections(self) -> usize {
-        self.connections
-    }
-
-    /// Returns how many tasks wait, for their response or for room.
-    pub(crate) fn waiting(self) -> usize {
-        self.waiting
-    }
-
-    /// Returns whether nothing but connections is under way.
-    pub(super) fn is_idle(self) -> bool {
-        self.all <= self.connections
-    }
-}
-
-pub(super) enum Begin<T> {
-    /// It runs: its place, and the permit of a function.
-    Runs(T, usize, Option<OwnedSemaphorePermit>),
-    /// There is no room yet.
-    Kept,
+/// Whether a task starts.
+pub(super) enum Begin<'a> {
+    /// It starts now.
+    Starts(Place),
+    /// There is no room: the caller puts it into the queue.
+    Waits(Queue<'a>),
     /// The runner, or the task's server, has ended.
-    Closed(T),
+    Closed,
+}
+
+/// The queue that a task without room goes to. It keeps the scheduler locked, so that no end makes
+/// room unnoticed.
+pub(super) struct Queue<'a> {
+    account: MutexGuard<'a, Account>,
+    task: Unfinished,
+    share: usize,
+    needs_thread: bool,
+}
+
+impl Queue<'_> {
+    /// Puts the task behind the others; `on_turn` is called when there is room.
+    #[cold]
+    pub(super) fn push(mut self, on_turn: OnTurn) {
+        let queue = match self.needs_thread {
+            true => &mut self.account.ready_functions,
+            false => &mut self.account.ready,
+        };
+        queue.push_back(Queued {
+            task: self.task,
+            share: self.share,
+            on_turn,
+        });
+    }
 }
 
 /// What an abort found.
-pub(super) struct Aborted<T> {
+pub(super) struct Aborted {
     pub(super) running: Vec<Unfinished>,
-    pub(super) ready: Vec<T>,
+    /// The tasks that waited for room. The caller cancels them.
+    pub(super) ready: Vec<Queued>,
 }
 
-impl<T: Schedule> Scheduler<T> {
+impl Scheduler {
     pub(super) fn new(max_running: usize, max_waiting: usize, max_blocking: usize) -> Self {
-        let state = State {
-            stats: Stats::default(),
-            shares: vec![Share::default()],
-            entries: Slab::new(),
-            ready: VecDeque::new(),
-            ready_functions: VecDeque::new(),
-            deadlines: BTreeSet::new(),
-            alarm_at: None,
-            is_closed: false,
-            observers: 0,
-        };
         Self {
-            state: Mutex::new(state),
+            account: Mutex::new(Account::new()),
             max_running: max_running as u64,
             max_waiting: max_waiting as u64,
             permits: Arc::new(Semaphore::new(max_blocking)),
@@ -227,7 +115,7 @@ impl<T: Schedule> Scheduler<T> {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.state().stats
+        self.account().stats
     }
 
     /// Returns whether requests are to be held back.
@@ -235,101 +123,88 @@ impl<T: Schedule> Scheduler<T> {
         self.is_full.load(Relaxed)
     }
 
-    /// Registers `wanted` tasks that wait from now on, and those that are gone already; returns how
+    /// Registers `wanted` tasks that wait from now on, and tasks that will not start; returns how
     /// many wait. The others are refused, beyond the limit if there is one.
     ///
-    /// Whatever does not wait is pending until it was [told](Self::told).
+    /// A task that does not wait is pending until it is [settled](Self::settle).
     #[inline]
     pub(super) fn register(
         &self,
         share: usize,
         wanted: usize,
-        gone: impl ExactSizeIterator<Item = TaskState>,
+        unstarted: impl ExactSizeIterator<Item = TaskState>,
         is_limited: bool,
     ) -> usize {
-        let mut state = self.state();
+        let mut account = self.account();
         let wanted = wanted as u64;
-        let room = if state.is_closed || state.shares.get(share).is_none_or(|share| share.is_closed)
-        {
+        let room = if account.is_closed(share) {
             0
         } else if is_limited {
-            self.max_waiting.saturating_sub(state.stats.waiting)
+            self.max_waiting.saturating_sub(account.stats.waiting)
         } else {
             wanted
         };
         let accepted = wanted.min(room);
-        state.add(share, wanted as usize + gone.len());
-        if let Some(share) = state.shares.get_mut(share) {
-            share.waiting += accepted as usize;
-        }
-        let stats = &mut state.stats;
-        stats.registered += wanted + gone.len() as u64;
-        stats.waiting += accepted;
-        stats.refused += wanted - accepted;
-        for gone in gone {
-            *stats.of(gone) += 1;
-        }
-        self.settle(state);
+        account.register(share, wanted, accepted, unstarted);
+        self.publish(account);
         accepted as usize
     }
 
-    /// Lets a waiting task run, or keeps it until there is room.
+    /// Starts a waiting task, if there is room.
     #[inline]
-    pub(super) fn begin(&self, task: T) -> Begin<T> {
-        let mut state = self.state();
-        let share = task.share();
-        if state.is_closed || state.shares.get(share).is_none_or(|share| share.is_closed) {
-            state.leave(share, TaskState::Cancelled);
-            self.settle(state);
-            return Begin::Closed(task);
+    pub(super) fn begin(&self, share: usize, task: Unfinished, needs_thread: bool) -> Begin<'_> {
+        let mut account = self.account();
+        if account.is_closed(share) {
+            account.leave(share, TaskState::Cancelled);
+            self.publish(account);
+            return Begin::Closed;
         }
-        if task.needs_thread() {
-            return self.begin_function(state, task);
-        }
-        // While some are ready, somebody is about to start them: nobody overtakes.
-        if state.stats.running >= self.max_running || !state.ready.is_empty() {
-            state.ready.push_back(task);
-            return Begin::Kept;
-        }
-        let key = state.enter(&task);
-        self.settle(state);
-        Begin::Runs(task, key, None)
-    }
-
-    #[cold]
-    fn begin_function(&self, mut state: MutexGuard<'_, State<T>>, task: T) -> Begin<T> {
-        let has_place = state.stats.running < self.max_running && state.ready_functions.is_empty();
-        let permit = if has_place { self.try_permit() } else { None };
-        let Some(permit) = permit else {
-            state.ready_functions.push_back(task);
-            return Begin::Kept;
+        let queue = match needs_thread {
+            true => &account.ready_functions,
+            false => &account.ready,
         };
-        let key = state.enter(&task);
-        self.settle(state);
-        Begin::Runs(task, key, Some(permit))
+        // While some are ready, another thread is about to start them: nobody overtakes.
+        let mut has_room = account.stats.running < self.max_running && queue.is_empty();
+        let mut permit = None;
+        if needs_thread && has_room {
+            permit = self.try_permit();
+            has_room = permit.is_some();
+        }
+        if !has_room {
+            return Begin::Waits(Queue {
+                account,
+                task,
+                share,
+                needs_thread,
+            });
+        }
+        let key = account.start(share, task);
+        self.publish(account);
+        Begin::Starts(Place { key, permit })
     }
 
-    /// Returns the next task that is ready, if there is room.
-    pub(super) fn next(&self) -> Option<(T, usize, Option<OwnedSemaphorePermit>)> {
-        let mut state = self.state();
-        if state.stats.running >= self.max_running {
+    /// Starts the next task that is ready, if there is room.
+    pub(super) fn next(&self) -> Option<(OnTurn, Place)> {
+        let mut account = self.account();
+        if account.stats.running >= self.max_running {
             return None;
         }
-        let permit = if state.ready_functions.is_empty() {
+        let permit = if account.ready_functions.is_empty() {
             None
         } else {
             self.try_permit()
         };
-        let task = match &permit {
-            Some(_) => state.ready_functions.pop_front(),
-            None => state.ready.pop_front(),
+        let next = match &permit {
+            Some(_) => account.ready_functions.pop_front(),
+            None => account.ready.pop_front(),
         }?;
-        let key = state.enter(&task);
-        self.settle(state);
-        Some((task, key, permit))
+        let key = account.start(next.share, next.task);
+        self.publish(account);
+        Some((next.on_turn, Place { key, permit }))
     }
 
-    /// Who releases a permit looks at the queue afterwards, so that none waits beside a free one.
+    /// The thread that releases a permit looks at the queue afterwards, so that no function waits
+    /// beside a free permit.
     fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
@@ -340,121 +215,86 @@ impl<T: Schedule> Scheduler<T> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    /// A waiting task will not run; it is pending until that was told.
-    pub(super) fn leave(&self, share: usize, end: TaskState) {
-        let mut state = self.state();
-        state.leave(share, end);
-        self.settle(state);
+    /// A waiting task will not run; it is pending until it is [settled](Self::settle).
+    pub(super) fn leave(&self, share: usize, state: TaskState) {
+        let mut account = self.account();
+        account.leave(share, state);
+        self.publish(account);
     }
 
-    /// A running task has ended; returns whether others are ready. Its place is free from now on;
-    /// unless `is_told`, it is pending until that was told.
-    pub(super) fn end(&self, key: usize, end: TaskState, is_told: bool) -> bool {
-        let mut state = self.state();
-        let entry = state.remove(key);
-        if let Some(entry) = &entry {
-            state.stats.running -= 1;
-            *state.stats.of(end) += 1;
-            if is_told {
-                state.subtract(entry.share, 1);
-            }
-        }
-        let has_ready = state.has_ready();
-        self.settle(state);
+    /// A running task has ended; returns whether others are ready. Its place is free from now on.
+    /// Unless it `is_reported` already, it is pending until it is [settled](Self::settle).
+    pub(super) fn end(&self, key: usize, state: TaskState, is_reported: bool) -> bool {
+        let mut account = self.account();
+        let entry = account.end(key, state, is_reported);
+        let has_ready = account.has_ready();
+        self.publish(account);
         // Its name and its waker are dropped outside of the lock.
         drop(entry);
         has_ready
     }
 
-    /// The ends of tasks were told: nothing of them is under way any more.
-    pub(super) fn told(&self, share: usize, tasks: usize) {
-        let mut state = self.state();
-        state.subtract(share, tasks);
-        self.settle(state);
+    /// The ends of tasks were reported: nothing of these tasks is under way any more.
+    pub(super) fn settle(&self, share: usize, tasks: usize) {
+        let mut account = self.account();
+        account.settle(share, tasks);
+        self.publish(account);
     }
 
-    /// Enters what is neither counted as a task nor limited: a function on its thread, or a view
-    /// without its client.
+    /// Enters a function on its thread, or a view without its client: neither counts as a task.
     pub(super) fn enter(&self, share: usize, what: Unfinished) -> usize {
-        let mut state = self.state();
-        state.add(share, 1);
-        state.entries.insert(Entry {
-            what,
-            share,
-            waker: None,
-            deadline: None,
-        })
+        self.account().enter(share, what)
     }
 
     /// What was [entered](Self::enter) has ended; returns whether tasks are ready.
     pub(super) fn exit(&self, key: usize) -> bool {
-        let mut state = self.state();
-        let entry = state.remove(key);
-        if let Some(entry) = &entry {
-            state.subtract(entry.share, 1);
-        }
-        let has_ready = state.has_ready();
-        self.settle(state);
+        let mut account = self.account();
+        let entry = account.exit(key);
+        let has_ready = account.has_ready();
+        self.publish(account);
         drop(entry);
         has_ready
     }
 
     /// A connection was accepted.
     pub(super) fn connect(&self, share: usize) {
-        let mut state = self.state();
-        state.add(share, 1);
-        if let Some(share) = state.shares.get_mut(share) {
-            share.connections += 1;
-        }
+        self.account().connect(share);
     }
 
-    /// A connection has ended, and all that it has led to is counted.
+    /// A connection has ended, and everything that it led to is counted.
     pub(super) fn disconnect(&self, share: usize) {
-        let mut state = self.state();
-        state.subtract(share, 1);
-        if let Some(share) = state.shares.get_mut(share) {
-            share.connections -= 1;
-        }
-        self.settle(state);
+        let mut account = self.account();
+        account.disconnect(share);
+        self.publish(account);
     }
 
-    /// Ends a change, and tells what follows from it outside of the lock.
+    /// Ends a change: publishes what others read without the lock, and wakes those who wait.
     #[inline]
-    fn settle(&self, state: MutexGuard<'_, State<T>>) {
-        // With a limit of nothing, one that waits is too much, and not none.
-        self.is_full
-            .store(state.stats.waiting >= self.max_waiting.max(1), Relaxed);
-        let is_observed = state.observers > 0;
-        drop(state);
+    fn publish(&self, account: MutexGuard<'_, Account>) {
+        // With a limit of 0, one task that waits is too much, and none is not.
+        let is_full = account.stats.waiting >= self.max_waiting.max(1);
+        self.is_full.store(is_full, Relaxed);
+        let is_observed = account.observers > 0;
+        drop(account);
         if is_observed {
             self.changed.notify_waiters();
         }
     }
 
-    /// A running task waits: remembers how it is woken, and when it has to end. Returns the time for
-    /// which the alarm is to be set, if that is earlier than all times so far.
+    /// A running task waits: remembers its waker and its deadline. Returns the time for which the
+    /// caller has to set the alarm, if that is earlier than all times so far.
     pub(super) fn wait(
         &self,
         key: usize,
         waker: Waker,
         deadline: Option<Instant>,
     ) -> Option<Instant> {
-        let mut state = self.state();
-        let mut alarm_at = None;
-        let old = state.entries.get_mut(key).and_then(|entry| {
-            entry.deadline = deadline;
-            entry.waker.replace(waker)
-        });
-        if let Some(deadline) = deadline {
-            state.deadlines.insert((deadline, key));
-            if state.alarm_at.is_none_or(|at| deadline < at) {
-                state.alarm_at = Some(deadline);
-                alarm_at = Some(deadline);
-            }
-        }
-        drop(state);
-        drop(old);
-        // Whoever aborts sets this first, then takes the wakers.
+        let mut account = self.account();
+        let old_waker = account.wait(key, waker, deadline);
+        let alarm_at = account.earlier_alarm(deadline);
+        drop(account);
+        drop(old_waker);
+        // An abort sets this first, and then takes the wakers.
         if self.is_aborting.load(Relaxed) {
             self.wake_aborted();
         }
@@ -463,133 +303,67 @@ impl<T: Schedule> Scheduler<T> {
 
     /// Wakes the tasks whose time is over; returns when to look again.
     pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
-        let mut wakers = Vec::new();
-        let mut state = self.state();
-        while let Some(&(deadline, key)) = state.deadlines.first() {
-            if deadline > now {
-                break;
-            }
-            state.deadlines.pop_first();
-            if let Some(entry) = state.entries.get_mut(key) {
-                entry.deadline = None;
-                wakers.extend(entry.waker.clone());
-            }
-        }
-        let next = state.deadlines.first().map(|(deadline, _)| *deadline);
-        state.alarm_at = next;
-        drop(state);
+        let (wakers, next) = self.account().expire(now);
         wakers.into_iter().for_each(Waker::wake);
         next
     }
 
     /// Opens the share of a server.
     pub(super) fn open_share(&self) -> usize {
-        let mut state = self.state();
-        state.shares.push(Share::default());
-        state.shares.len() - 1
+        self.account().open_share()
     }
 
     /// The end of a server is over: tasks look for an abort only while something of it is left.
     pub(super) fn finish_share(&self) {
-        let state = self.state();
-        let is_left = |share: &Share| share.is_aborted && share.pending > 0;
-        let is_aborting = state.is_closed || state.shares.iter().any(is_left);
-        self.is_aborting.store(is_aborting, Relaxed);
+        let account = self.account();
+        self.is_aborting.store(account.is_aborting(), Relaxed);
     }
 
     /// Returns the tokens of a share: cancelled when its tasks are asked to end, and when they are
     /// aborted.
     pub(super) fn tokens(&self, share: usize) -> Option<(CancellationToken, CancellationToken)> {
-        let state = self.state();
-        let share = state.shares.get(share)?;
-        Some((share.cancel.clone(), share.aborted.clone()))
+        self.account().tokens(share)
     }
 
-    /// Asks what is under way to end.
+    /// Asks everything that is under way to end.
     pub(super) fn cancel(&self, scope: Scope) {
-        let state = self.state();
-        let tokens: Vec<_> = state
-            .shares_of(scope)
-            .map(|share| share.cancel.clone())
-            .collect();
-        drop(state);
-        for token in tokens {
-            token.cancel();
-        }
+        let tokens = self.account().cancel_tokens(scope);
+        tokens.iter().for_each(CancellationToken::cancel);
     }
 
     /// Returns whether a task of this share is to end now.
     #[inline]
     pub(super) fn is_aborted(&self, share: usize) -> bool {
-        self.is_aborting.load(Relaxed)
-            && self
-                .state()
-                .shares
-                .get(share)
-                .is_some_and(|share| share.is_aborted)
+        self.is_aborting.load(Relaxed) && self.account().is_aborted(share)
     }
 
     /// Ends what runs, and accepts nothing more.
-    pub(super) fn abort(&self, scope: Scope) -> Aborted<T> {
-        let mut state = self.state();
-        if scope == Scope::All {
-            state.is_closed = true;
-        }
-        let mut tokens = Vec::new();
-        for (key, share) in state.shares.iter_mut().enumerate() {
-            if scope.includes(key) {
-                share.is_closed = true;
-                share.is_aborted = true;
-                tokens.push(share.aborted.clone());
-            }
-        }
+    pub(super) fn abort(&self, scope: Scope) -> Aborted {
+        let mut account = self.account();
+        let tokens = account.abort(scope);
         self.is_aborting.store(true, Relaxed);
-        let running = state.running(scope);
-        let ready = state.take_ready(scope);
-        for task in &ready {
-            state.leave(task.share(), TaskState::Cancelled);
-        }
-        self.settle(state);
+        let running = account.running(scope);
+        let ready = account.cancel_ready(scope);
+        self.publish(account);
         self.wake_aborted();
-        for token in tokens {
-            token.cancel();
-        }
+        tokens.iter().for_each(CancellationToken::cancel);
         Aborted { running, ready }
     }
 
     #[cold]
     fn wake_aborted(&self) {
-        let mut state = self.state();
-        let State {
-            entries, shares, ..
-        } = &mut *state;
-        let aborted = entries.iter_mut().filter(|(_, entry)| {
-            shares
-                .get(entry.share)
-                .is_some_and(|share| share.is_aborted)
-        });
-        let wakers: Vec<_> = aborted
-            .filter_map(|(_, entry)| entry.waker.take())
-            .collect();
-        drop(state);
+        let wakers = self.account().take_aborted_wakers();
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Returns what runs, in the order of the starts.
     pub(super) fn running(&self, scope: Scope) -> Vec<Unfinished> {
-        self.state().running(scope)
+        self.account().running(scope)
     }
 
     /// Returns how much is under way.
     pub(super) fn pending(&self, scope: Scope) -> Pending {
-        let state = self.state();
-        let mut pending = Pending::default();
-        for share in state.shares_of(scope) {
-            pending.all += share.pending;
-            pending.connections += share.connections;
-            pending.waiting += share.waiting;
-        }
-        pending
+        self.account().pending(scope)
     }
 
     /// Waits until `is_enough` holds for what is pending.
@@ -600,7 +374,7 @@ impl<T: Schedule> Scheduler<T> {
     pub(super) async fn wait_until(&self, scope: Scope, is_enough: impl Fn(Pending) -> bool) {
         let _observer = Observer::new(self);
         loop {
-            // Before the look, so that no change between the two is missed.
+            // Enabled before the look, so that no change between the two is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if is_enough(self.pending(scope)) {
@@ -610,113 +384,24 @@ impl<T: Schedule> Scheduler<T> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Schedule> State<T> {
-    fn add(&mut self, share: usize, tokens: usize) {
-        if let Some(share) = self.shares.get_mut(share) {
-            share.pending += tokens;
-        }
-    }
+/// A caller that waits for a change.
+struct Observer<'a>(&'a Scheduler);
 
-    fn subtract(&mut self, share: usize, tokens: usize) {
-        if let Some(share) = self.shares.get_mut(share) {
-            share.pending = share.pending.saturating_sub(tokens);
-        }
-    }
-
-    #[inline]
-    fn enter(&mut self, task: &T) -> usize {
-        self.stats.waiting -= 1;
-        self.stats.running += 1;
-        if let Some(share) = self.shares.get_mut(task.share()) {
-            share.waiting -= 1;
-        }
-        self.entries.insert(Entry {
-            what: task.describe(),
-            share: task.share(),
-            waker: None,
-            deadline: None,
-        })
-    }
-
-    fn leave(&mut self, share: usize, end: TaskState) {
-        self.stats.waiting -= 1;
-        if let Some(share) = self.shares.get_mut(share) {
-            share.waiting -= 1;
-        }
-        *self.stats.of(end) += 1;
-    }
-
-    fn remove(&mut self, key: usize) -> Option<Entry> {
-        let entry = self.entries.try_remove(key)?;
-        if let Some(deadline) = entry.deadline {
-            self.deadlines.remove(&(deadline, key));
-        }
-        Some(entry)
-    }
-
-    fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.ready_functions.is_empty()
-    }
-
-    fn shares_of(&self, scope: Scope) -> impl Iterator<Item = &Share> {
-        let shares = self.shares.iter().enumerate();
-        shares.filter_map(move |(key, share)| scope.includes(key).then_some(share))
-    }
-
-    fn running(&self, scope: Scope) -> Vec<Unfinished> {
-        let entries = self.entries.iter().map(|(_, entry)| entry);
-        let mut running: Vec<_> = entries
-            .filter(|entry| scope.includes(entry.share))
-            .map(|entry| entry.what.clone())
-            .collect();
-        running.sort_unstable_by_key(|what| what.id);
-        // A function runs within its task: one name is enough.
-        running.dedup();
-        running
-    }
-
-    fn take_ready(&mut self, scope: Scope) -> Vec<T> {
-        let mut taken = Vec::new();
-        for queue in [&mut self.ready, &mut self.ready_functions] {
-            for task in mem::take(queue) {
-                if scope.includes(task.share()) {
-                    taken.push(task);
-                } else {
-                    queue.push_back(task);
-                }
-            }
-        }
-        taken
-    }
-}
-
-impl Scope {
-    fn includes(self, share: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Share(only) => only == share,
-        }
-    }
-}
-
-/// Somebody who waits for a change.
-struct Observer<'a, T: Schedule>(&'a Scheduler<T>);
-
-impl<'a, T: Schedule> Observer<'a, T> {
-    fn new(scheduler: &'a Scheduler<T>) -> Self {
-        scheduler.state().observers += 1;
+impl<'a> Observer<'a> {
+    fn new(scheduler: &'a Scheduler) -> Self {
+        scheduler.account().observers += 1;
         Self(scheduler)
     }
 }
 
-impl<T: Schedule> Drop for Observer<'_, T> {
+impl Drop for Observer<'_> {
     fn drop(&mut self) {
-        self.0.state().observers -= 1;
+        self.0.account().observers -= 1;
     }
 }
 

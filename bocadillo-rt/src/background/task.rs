@@ -1,27 +1,15 @@
 //! What is registered.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::Pin, time::Duration};
+use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
 use super::{
-    blocking, events,
-    job::{self, Job},
-    meta::Info,
+    job::{BoxedJob, Info, When},
+    launch,
+    outcome::Outcome,
+    run,
     trace::TraceContext,
 };
 use crate::error::BoxError;
-
-/// When a task runs, and when it is skipped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum When {
-    /// Whatever became of the view and of its response.
-    #[default]
-    Always,
-    /// If the view returned `Ok` (or `()`), with a status below 400.
-    Success,
-    /// If every byte of the response was sent.
-    Delivered,
-}
 
 /// Work for after the response, with its name and the place where it was registered.
 ///
@@ -42,11 +30,8 @@ pub enum When {
 #[must_use = "a task runs only when it is registered: `res.background(task)`"]
 pub struct Task {
     /// Boxed once, so that nothing of it is moved on the way from the registration to the end.
-    pub(super) job: Pin<Box<dyn Job>>,
+    pub(super) job: BoxedJob,
 }
-
-/// What a task's future ends in.
-pub(super) type Ended = Result<(), BoxError>;
 
 impl Task {
     /// Creates a task; it is named by its function, and its place is the caller's.
@@ -68,24 +53,18 @@ impl Task {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
-        let job = job::boxed(future, |info| {
+        let job = run::boxed(future, |info| {
             info.meta.name = name.into();
             info.meta.location = location;
             info.trace = TraceContext::capture();
         });
-        Self::from_job(job)
-    }
-
-    pub(super) fn from_job(job: Pin<Box<dyn Job>>) -> Self {
         Self { job }
     }
 
-    /// Drops a task that will not run. A panic of what it holds is its own, and stays here.
+    /// Drops a task that will not run.
     #[cold]
-    pub(super) fn discard(mut self) {
-        if let Err(panic) = self.job.as_mut().clear() {
-            events::destructor_panicked(self.info(), &panic);
-        }
+    pub(super) fn discard(self) {
+        launch::discard(self.job);
     }
 
     pub(super) fn info(&self) -> &Info {
@@ -117,45 +96,6 @@ impl Task {
         Self::new(future)
     }
 
-    /// Creates a task of a function that blocks or computes: it runs on a thread where that hurts
-    /// nobody, and no more of them at a time than [`max_blocking`](super::Builder::max_blocking).
-    ///
-    /// A function that runs cannot be stopped: after its timeout, or at shutdown, the task is
-    /// reported, and the function goes on.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bocadillo::{Request, Response, Task};
-    ///
-    /// async fn view(_req: &mut Request, res: &mut Response) {
-    ///     let numbers = vec![3, 1, 2];
-    ///     res.background(Task::blocking(move || println!("{}", numbers.iter().sum::<i32>())));
-    /// }
-    /// ```
-    #[track_caller]
-    pub fn blocking<F, T>(function: F) -> Self
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Outcome + 'static,
-    {
-        Self::blocking_named(name_of::<F>(), Location::caller(), function)
-    }
-
-    pub(crate) fn blocking_named<F, T>(
-        name: &'static str,
-        location: &'static Location<'static>,
-        function: F,
-    ) -> Self
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Outcome + 'static,
-    {
-        let mut task = Self::named(name, location, blocking::run(function));
-        task.info_mut().needs_thread = true;
-        task
-    }
-
     /// Names the task, for logs and reports.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.info_mut().meta.name = name.into();
@@ -176,7 +116,7 @@ impl Task {
 }
 
 /// The function that the future comes from; `async` blocks are named by the function around them.
-fn name_of<F>() -> &'static str {
+pub(super) fn name_of<F>() -> &'static str {
     let mut name = std::any::type_name::<F>();
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
         name = outer;
@@ -236,69 +176,6 @@ where
     #[track_caller]
     fn into_task(self) -> Task {
         Task::new(self)
-    }
-}
-
-/// What a task can end with: `()`, `!`, or a `Result<(), E>` whose error will be logged.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the result of a background task",
-    label = "expected `()`, `!` or `Result<(), E>`",
-    note = "nothing receives the result of a task; store it, or send it on a channel"
-)]
-pub trait Outcome {
-    /// Converts into what the runner looks at.
-    ///
-    /// # Errors
-    ///
-    /// Returns the task's own error.
-    fn into_result(self) -> Result<(), BoxError>;
-}
-
-impl Outcome for () {
-    fn into_result(self) -> Result<(), BoxError> {
-        Ok(())
-    }
-}
-
-impl<E: TaskError> Outcome for Result<(), E> {
-    fn into_result(self) -> Result<(), BoxError> {
-        self.map_err(TaskError::into_box)
-    }
-}
-
-/// The error of a task: anything that converts into a [`BoxError`].
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the error of a background task",
-    label = "expected an error that is `Send` and `Sync`",
-    note = "a boxed error is a `Box<dyn Error + Send + Sync>`"
-)]
-pub trait TaskError {
-    fn into_box(self) -> BoxError;
-}
-
-#[diagnostic::do_not_recommend]
-impl<E: Into<BoxError>> TaskError for E {
-    fn into_box(self) -> BoxError {
-        self.into()
-    }
-}
-
-/// The type `!`, which has no name in stable Rust outside of a return type.
-pub(crate) type Never = <fn() -> ! as Returns>::Output;
-
-#[doc(hidden)]
-pub trait Returns {
-    type Output;
-}
-
-impl<T> Returns for fn() -> T {
-    type Output = T;
-}
-
-impl Outcome for Never {
-    fn into_result(self) -> Result<(), BoxError> {
-        self
     }
 }
 

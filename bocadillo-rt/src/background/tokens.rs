@@ -6,9 +6,10 @@
 use std::panic::Location;
 
 use super::{
-    Runner, Unfinished,
-    runner::next_id,
-    scheduler::{Pending, Scope},
+    account::Scope,
+    report::Unfinished,
+    runner::{Runner, next_id},
+    stats::Pending,
 };
 
 /// The token of a connection: also of its streams, and of the IO that an upgrade took over.

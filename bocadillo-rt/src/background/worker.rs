@@ -10,6 +10,8 @@
 //! is given something. So it is given one thing at a time. What it was given is the worker's, or comes
 //! back to the giver: the worker closes it under its lock when it ends.
 
+#[cfg(not(bocadillo_loom))]
+use std::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 use std::{
     cell::Cell,
     fmt, future, mem,
@@ -19,14 +21,9 @@ use std::{
     thread,
 };
 
+#[cfg(bocadillo_loom)]
+use loom::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 use tokio::runtime::{Handle, RuntimeFlavor};
-
-use super::{
-    State,
-    job::Job,
-    run::{self, End},
-};
-use crate::background::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// Upper bound on idle workers kept after a burst.
 const MAX_IDLE: usize = 64;
@@ -36,8 +33,22 @@ const MAX_IDLE: usize = 64;
 /// Allocators keep no larger blocks for each thread.
 const MAX_SPENT: usize = 1024;
 
-/// What a worker runs. It knows the pool to which its worker goes when it has ended, if there is one.
-type Work = Pin<Box<dyn Job>>;
+/// What a worker runs: a background task.
+pub(super) trait Work: Send {
+    /// Polls the task. When it is ready, it has ended and is accounted for.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Accounts for a task that its runtime drops, unless it has ended.
+    fn cut_off(self: Pin<&mut Self>);
+
+    /// Drops everything that an ended task holds, for the memory alone to be kept.
+    fn clear(self: Pin<&mut Self>);
+
+    /// The pool to which the worker goes when the task has ended, if there is one.
+    fn pool(self: Pin<&mut Self>) -> &mut Option<Arc<Pool>>;
+}
+
+pub(super) type BoxedWork = Pin<Box<dyn Work>>;
 
 /// The idle workers of one runtime.
 pub(crate) struct Pool {
@@ -96,20 +107,20 @@ impl Pool {
     }
 
     /// Runs a task, on a worker that is idle if there is one.
-    pub(super) fn run(self: Arc<Self>, mut job: Work) {
+    pub(super) fn run(self: Arc<Self>, mut work: BoxedWork) {
         let idle = self.idle().pop();
-        job.as_mut().info_mut().meta.pool = Some(self);
+        *work.as_mut().pool() = Some(self);
         let left = match idle {
             Some(Idle { inbox, spent }) => {
                 drop(spent);
-                inbox.give(job)
+                inbox.give(work)
             }
-            None => Err(job),
+            None => Err(work),
         };
         // An idle worker that is not there has gone with its runtime: what is spawned there then is
         // dropped, which accounts for it.
-        if let Err(job) = left {
-            spawn(job);
+        if let Err(work) = left {
+            spawn(work);
         }
     }
 
@@ -169,18 +180,18 @@ pub(super) fn yield_after_work() {
 }
 
 /// Runs a task on a new worker of its pool.
-fn spawn(job: Work) {
-    let pool = job.info().meta.pool.as_ref();
+fn spawn(mut work: BoxedWork) {
+    let pool = work.as_mut().pool().as_ref();
     if let Some(runtime) = pool.map(|pool| pool.runtime.clone()) {
-        runtime.spawn(Worker::new(job));
+        runtime.spawn(Worker::new(work));
     }
 }
 
 /// A worker that has nothing to do.
 struct Idle {
-    inbox: Arc<Inbox<Work>>,
+    inbox: Arc<Inbox<BoxedWork>>,
     /// The memory of its last task, which held nothing any more: whoever gives it the next one drops that.
-    spent: Option<Work>,
+    spent: Option<BoxedWork>,
 }
 
 /// Where an idle worker is given its next task.
@@ -240,31 +251,30 @@ impl<T> Inbox<T> {
 
 /// A tokio task of a pool. However a background task of its ends or is dropped, it is accounted for.
 pub(super) struct Worker {
-    job: Option<Work>,
+    work: Option<BoxedWork>,
     /// From the first time that it is idle.
-    inbox: Option<Arc<Inbox<Work>>>,
+    inbox: Option<Arc<Inbox<BoxedWork>>>,
 }
 
 impl Worker {
-    pub(super) fn new(job: Work) -> Self {
+    pub(super) fn new(work: BoxedWork) -> Self {
         Self {
-            job: Some(job),
+            work: Some(work),
             inbox: None,
         }
     }
 
-    /// Waits for another task, if there is somebody who may give it one.
-    fn wait(&mut self, mut spent: Work, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits for another task, if there is a pool that may give it one.
+    fn wait(&mut self, mut spent: BoxedWork, cx: &mut Context<'_>) -> Poll<()> {
         let size = size_of_val(&*spent);
-        let info = spent.as_mut().info_mut();
-        let Some(pool) = info.meta.pool.take() else {
+        let Some(pool) = spent.as_mut().pool().take() else {
             return Poll::Ready(());
         };
         let new = || Arc::new(Inbox::new(cx.waker().clone()));
         let inbox = Arc::clone(self.inbox.get_or_insert_with(new));
         let is_kept = pool.is_apart && size <= MAX_SPENT;
         if is_kept {
-            info.clear();
+            spent.as_mut().clear();
         }
         let spent = is_kept.then_some(spent);
         match pool.keep(Idle { inbox, spent }) {
@@ -279,37 +289,35 @@ impl Future for Worker {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.job.is_none() {
+        if this.work.is_none() {
             match this.inbox.as_ref().map(|inbox| inbox.take()) {
-                Some(Next::Given(job)) => this.job = Some(job),
-                // Somebody wakes whom a task before has left a waker.
+                Some(Next::Given(work)) => this.work = Some(work),
+                // A task before has left a waker behind, which somebody uses.
                 Some(Next::Nothing) => return Poll::Pending,
                 Some(Next::Closed) | None => return Poll::Ready(()),
             }
         }
-        let Some(job) = &mut this.job else {
+        let Some(work) = &mut this.work else {
             return Poll::Ready(());
         };
         HAS_WORKED.set(true);
-        let end = ready!(run::poll(job.as_mut(), cx));
-        let Some(mut job) = this.job.take() else {
-            return Poll::Ready(());
-        };
-        run::end(job.as_mut(), end);
-        this.wait(job, cx)
+        ready!(work.as_mut().poll(cx));
+        match this.work.take() {
+            Some(work) => this.wait(work, cx),
+            None => Poll::Ready(()),
+        }
     }
 }
 
 impl Drop for Worker {
-    /// A task that has no end of its own by then was dropped by its runtime.
+    /// A task that has not ended by then was dropped by its runtime.
     fn drop(&mut self) {
         let given = self.inbox.take().map(|inbox| inbox.close());
-        if let Some(Next::Given(job)) = given {
-            self.job = Some(job);
+        if let Some(Next::Given(work)) = given {
+            self.work = Some(work);
         }
-        if let Some(mut job) = self.job.take() {
-            let error = "its runtime was shut down".to_owned();
-            run::end(job.as_mut(), End::new(State::Cancelled, error));
+        if let Some(mut work) = self.work.take() {
+            work.as_mut().cut_off();
         }
     }
 }

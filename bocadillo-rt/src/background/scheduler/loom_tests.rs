@@ -1,27 +1,7 @@
 use std::{sync::Arc, task::Wake};
 
 use super::*;
-
-/// A task of which nothing is known.
-struct Any;
-
-impl Schedule for Any {
-    fn describe(&self) -> Unfinished {
-        Unfinished {
-            id: 0,
-            name: "any".into(),
-            location: std::panic::Location::caller(),
-        }
-    }
-
-    fn share(&self) -> usize {
-        NO_SERVER
-    }
-
-    fn needs_thread(&self) -> bool {
-        false
-    }
-}
+use crate::background::account::NO_SERVER;
 
 struct Woken(AtomicBool);
 
@@ -31,12 +11,20 @@ impl Wake for Woken {
     }
 }
 
-fn start(scheduler: &Scheduler<Any>) -> Option<usize> {
+/// Registers and begins a task of which nothing is known; returns its key if it starts.
+fn start(scheduler: &Scheduler) -> Option<usize> {
     scheduler.register(NO_SERVER, 1, [].into_iter(), true);
-    match scheduler.begin(Any) {
-        Begin::Runs(_, key, _) => Some(key),
-        Begin::Kept | Begin::Closed(_) => None,
+    let task = Unfinished {
+        id: 0,
+        name: "any".into(),
+        location: std::panic::Location::caller(),
+    };
+    match scheduler.begin(NO_SERVER, task, false) {
+        Begin::Starts(place) => return Some(place.key),
+        Begin::Waits(queue) => queue.push(Box::new(drop)),
+        Begin::Closed => {}
     }
+    None
 }
 
 fn sum(stats: Stats) -> u64 {
@@ -47,7 +35,7 @@ fn sum(stats: Stats) -> u64 {
 #[test]
 fn no_task_sleeps_through_an_abort() {
     loom::model(|| {
-        let scheduler = Arc::new(Scheduler::<Any>::new(2, 2, 1));
+        let scheduler = Arc::new(Scheduler::new(2, 2, 1));
         let aborting = Arc::clone(&scheduler);
         let abort = loom::thread::spawn(move || drop(aborting.abort(Scope::All)));
         if let Some(key) = start(&scheduler) {
@@ -70,7 +58,7 @@ fn no_task_sleeps_through_an_abort() {
 #[test]
 fn the_limit_holds_and_the_numbers_add_up() {
     loom::model(|| {
-        let scheduler = Arc::new(Scheduler::<Any>::new(1, 1, 1));
+        let scheduler = Arc::new(Scheduler::new(1, 1, 1));
         let other = Arc::clone(&scheduler);
         let thread =
             loom::thread::spawn(move || other.register(NO_SERVER, 1, [].into_iter(), true));
@@ -87,7 +75,7 @@ fn the_limit_holds_and_the_numbers_add_up() {
 #[test]
 fn nobody_overtakes() {
     loom::model(|| {
-        let scheduler = Arc::new(Scheduler::<Any>::new(1, 3, 1));
+        let scheduler = Arc::new(Scheduler::new(1, 3, 1));
         let key = start(&scheduler).expect("there is room");
         assert!(start(&scheduler).is_none(), "there is none");
         let ending = Arc::clone(&scheduler);
@@ -105,7 +93,7 @@ fn nobody_overtakes() {
 #[test]
 fn what_is_ready_is_not_forgotten() {
     loom::model(|| {
-        let scheduler = Arc::new(Scheduler::<Any>::new(1, 2, 1));
+        let scheduler = Arc::new(Scheduler::new(1, 2, 1));
         let key = start(&scheduler).expect("there is room");
         let ending = Arc::clone(&scheduler);
         let thread = loom::thread::spawn(move || {

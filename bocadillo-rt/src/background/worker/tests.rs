@@ -14,7 +14,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    background::{Registrations, Runner, Stats, Task, current, scheduler::Scope},
+    background::{Registrations, Runner, Stats, Task, account::Scope, current},
     sent::Delivery,
 };
 
