@@ -36,17 +36,15 @@ pub use self::{
     error::{BoxError, Error, HttpError, Result},
     message::{
         body::Body,
-        param::FromParam,
+        params::FromParam,
         request::{BodyStream, Request},
         response::{Chunk, Event, IntoChunks, Response},
     },
-    server::{
-        limits::Limits,
-        listener::Listener,
-        run::{Serve, serve},
-        socket::Socket,
+    server::{limits::Limits, listener::Listener, socket::Socket},
+    tower::{
+        boxed::{BoxedFuture, BoxedService},
+        serve::{Serve, serve},
     },
-    tower::boxed::{BoxedFuture, BoxedService},
 };
 #[cfg(feature = "cookie")]
 pub use cookie;

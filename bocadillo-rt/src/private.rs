@@ -11,7 +11,7 @@ pub use crate::{
 use crate::{
     app::view::ViewOutcome,
     background::{Never, Outcome, Task},
-    message::param::FromParam,
+    message::params::FromParam,
 };
 
 /// A task as `#[background]` makes it. `T` is the return type as written, so that `?` and `return`

@@ -1,31 +1,41 @@
 //! The application: routes, state, and what to do with a request.
 
 use std::{
-    any::{TypeId, type_name},
+    any::type_name,
+    convert::Infallible,
     error::Error as StdError,
-    fmt,
+    fmt, mem,
     panic::Location,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use http::Method;
+use tower_service::Service;
 
-use super::{
-    serving::Hook,
-    shared::{Built, State},
-};
 use crate::{
     app::{
         exchange::ViewEndpoint,
+        mount::segments,
         on_error::OnError,
+        respond::ServiceFuture,
         route_fn::{Plain, RouteFn, RouteMeta as _, Runs, WithRoute},
-        router::Route,
+        router::{Conflict, Route, Router},
+        service::Built,
+        shared::{AppInner, Endpoint},
         view::View,
     },
     background::Runner,
-    error::Error,
-    message::{request::Request, response::Response},
-    server::{limits::Limits, shutdown::Shutdown},
+    error::{Error, Result},
+    message::{
+        body::Body,
+        context::{RequestSettings, StateMap},
+        request::Request,
+        response::Response,
+    },
+    server::{detach::Detached, limits::Limits, shutdown::Shutdown},
     tower::boxed::BoxedService,
 };
 
@@ -52,9 +62,9 @@ use crate::{
 /// ```
 #[derive(Default)]
 pub struct App {
-    pub(super) routes: Vec<Route>,
+    pub(super) routes: Vec<Route<Box<dyn Endpoint>>>,
     pub(super) faults: Vec<String>,
-    pub(super) state: State,
+    pub(super) states: StateMap,
     pub(super) runner: Runner,
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
@@ -71,6 +81,9 @@ pub struct App {
 }
 
 type Wrap = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+
+/// A function of the user's, before or after everything.
+pub(super) type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 impl App {
     /// Creates an application that answers everything with 404.
@@ -172,7 +185,7 @@ impl App {
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.check_open(format_args!("a state"));
-        self.state.0.insert(TypeId::of::<T>(), Box::new(value));
+        self.states.insert(value);
         self
     }
 
@@ -213,12 +226,12 @@ impl App {
         let slash = if prefix.is_empty() { "" } else { "/" };
         self.routes
             .extend(group.routes.into_iter().map(|mut route| {
-                route.endpoint.nest(super::service::segments(prefix));
+                route.endpoint.nest(segments(prefix));
                 let path = format!("{slash}{prefix}{}", route.path).into();
                 Route { path, ..route }
             }));
         self.faults.extend(group.faults);
-        self.state.0.extend(group.state.0);
+        self.states.extend(group.states);
         self.on_error.extend(group.on_error);
         self.on_startup.extend(group.on_startup);
         self.on_shutdown.extend(group.on_shutdown);
@@ -324,7 +337,7 @@ impl App {
     #[must_use]
     pub fn runner(&self) -> &Runner {
         match &self.built {
-            Some(built) => &built.shared.runner,
+            Some(built) => &built.app.runner,
             None => &self.runner,
         }
     }
@@ -336,11 +349,69 @@ impl App {
         self.own_settings.push("limits");
         self
     }
+
+    pub(super) fn build(self) -> (Built, Vec<Conflict>) {
+        let (router, conflicts) = Router::build(self.routes);
+        let app = Arc::new(AppInner {
+            router,
+            settings: Arc::new(RequestSettings::new(self.states, &self.limits)),
+            runner: self.runner.of_server(),
+            detached: Arc::new(Detached::new(&self.limits)),
+            on_error: self.on_error,
+        });
+        let innermost = Built {
+            app: Arc::clone(&app),
+            layered: None,
+        };
+        let layered = (!self.layers.is_empty()).then(|| {
+            let innermost = BoxedService::of(innermost);
+            self.layers
+                .into_iter()
+                .fold(innermost, |inner, wrap| wrap(inner))
+        });
+        (Built { app, layered }, conflicts)
+    }
+
+    /// The built application; what is wrong is logged, since nobody is there to be told.
+    pub(super) fn built(&mut self) -> &Built {
+        if self.built.is_none() {
+            let mut this = mem::take(self);
+            // A server of its own may come later.
+            self.limits = this.limits.clone();
+            self.shutdown = mem::take(&mut this.shutdown);
+            self.shutdown_delay = this.shutdown_delay;
+            self.on_startup = mem::take(&mut this.on_startup);
+            self.on_shutdown = mem::take(&mut this.on_shutdown);
+            for fault in &this.faults {
+                tracing::error!(fault, "route ignored");
+            }
+            let (built, conflicts) = this.build();
+            for conflict in conflicts {
+                tracing::error!(%conflict, "route ignored");
+            }
+            self.built = Some(built);
+        }
+        self.built.get_or_insert_with(|| unreachable!("set above"))
+    }
 }
 
 fn short_name<V>() -> &'static str {
     let path = type_name::<V>();
     path.rsplit("::").next().unwrap_or(path)
+}
+
+impl Service<http::Request<Body>> for App {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = ServiceFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> ServiceFuture {
+        self.built().call(request)
+    }
 }
 
 impl fmt::Debug for App {

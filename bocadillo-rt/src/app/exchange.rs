@@ -1,7 +1,6 @@
 //! One request and its response, from the view's call to the response's hand-over.
 
 use std::{
-    convert::Infallible,
     mem,
     panic::Location,
     pin::Pin,
@@ -9,63 +8,28 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::request::Parts;
+use http::{Version, request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{
     app::{
-        host::Host,
         mount::Prefix,
         route_fn::Runs,
-        router::{Endpoint, Params, Route, RouteId},
+        router::{Route, RouteId},
+        shared::{Answer, AppConn, Caller, Endpoint, RunningView},
     },
     background::{Background, Meta, TestDoor, is_failure},
     error::{Error, Result},
     guard::{catch, drop_guarded, guarded},
     message::{
-        body::Body,
+        context::FramedOutside,
+        params::Params,
         request::{Request, Source},
         response::Response,
     },
-    sent::{Busy, Delivery, OnDone, Origin, SentBody},
-    server::detach,
+    sent::{Busy, Connection, Delivery, OnDone, Origin},
+    server::detach::{self, Running},
 };
-
-/// In the extensions of a request whose response goes through layers or services that may make
-/// another of it: what HTTP/2 allows is made of it outside of them.
-#[derive(Clone, Copy)]
-pub(crate) struct FramedOutside;
-
-/// What hyper is given: its own type, so that nobody need move it.
-pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
-
-/// What answers a request: a view or a service, with its name for the log.
-pub(crate) struct Running {
-    future: Pin<Box<dyn Future<Output = Answer> + Send>>,
-    pub(crate) name: &'static str,
-    pub(crate) location: &'static Location<'static>,
-}
-
-impl Running {
-    /// A service, or an answer that is there already.
-    #[track_caller]
-    pub(crate) fn service(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
-        Self {
-            future: Box::pin(answer),
-            name: "service",
-            location: Location::caller(),
-        }
-    }
-}
-
-impl Future for Running {
-    type Output = Answer;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        self.future.as_mut().poll(cx)
-    }
-}
 
 /// A request and its response. The response outlives a view that fails, panics, or is dropped: its
 /// tasks run in each case.
@@ -73,6 +37,7 @@ struct Exchange<'a> {
     request: &'a mut Request,
     response: &'a mut Response,
     route: RouteId,
+    caller: Caller,
     busy: Option<Busy>,
     /// The view returned an error, panicked, or was dropped.
     has_failed: bool,
@@ -84,19 +49,21 @@ impl<'a> Exchange<'a> {
         request: &'a mut Request,
         response: &'a mut Response,
         route: RouteId,
+        caller: Caller,
         busy: Option<Busy>,
     ) -> Self {
         Self {
             request,
             response,
             route,
+            caller,
             busy,
             has_failed: true,
         }
     }
 
-    fn route(&self) -> Option<&Route> {
-        self.request.host().shared()?.router.route(self.route)
+    fn route(&self) -> Option<&Route<Box<dyn Endpoint>>> {
+        self.caller.app().router.route(self.route)
     }
 
     fn route_path(&self) -> Option<Arc<str>> {
@@ -140,9 +107,9 @@ impl<'a> Exchange<'a> {
         let view = self.view_name();
         self.response.begin_error();
         let (request, response) = (&*self.request, &mut *self.response);
-        let handlers = request.host().shared().map(|shared| &shared.on_error);
+        let handlers = &self.caller.app().on_error;
         let answered = guarded(|| {
-            if !handlers.is_some_and(|all| all.handle(request, response, error)) {
+            if !handlers.handle(request, response, error) {
                 response.answer_error(error, view);
             }
         });
@@ -155,25 +122,24 @@ impl<'a> Exchange<'a> {
     fn hand_over(&mut self) {
         let version = self.request.version();
         if !self.response.is_ordinary(version) {
-            if let Some(shared) = self.request.host().shared() {
-                self.response.end_with(shared.end.begun());
-            }
+            let settings = &self.caller.app().settings;
+            self.response.end_with(settings.end.begun());
             let view = self.view_name();
             let is_outermost = self.request.extensions().get::<FramedOutside>().is_none();
             self.response
                 .finish(self.request.method(), version, view, is_outermost);
-            if self.request.host().peer().is_some() {
+            if self.caller.conn().is_some() {
                 self.response.hand_to_hyper();
             }
         }
-        if !self.response.is_plain() && self.request.host().peer().is_some() {
+        if !self.response.is_plain() && self.caller.conn().is_some() {
             let view = self.view_name();
             let (headers, body) = self.response.tracked_mut();
             body.keep(headers, Origin::View(view));
         }
         match self.accept() {
-            None => self.response.watch(self.request),
-            Some(on_done) => self.response.track(on_done, self.request),
+            None => self.response.watch(&self.caller, version),
+            Some(on_done) => self.response.track(on_done, &self.caller, version),
         }
         if let Some(busy) = self.busy.take() {
             self.response.tracked_mut().1.keep_busy(busy);
@@ -201,21 +167,26 @@ impl<'a> Exchange<'a> {
             outer.append(mem::take(self.response.tasks_mut()), self.route_path());
             return None;
         }
-        let host = self.request.host();
-        let runner = &host.shared()?.runner;
+        let caller = &self.caller;
+        let runner = &caller.app().runner;
         // Reports alone tell it.
         let route = runner.reports().then(|| self.route_path()).flatten();
         let fill = |meta: &mut Meta| {
             meta.status = Some(status);
             meta.route = route;
             meta.has_failed = has_failed;
-            meta.pool = host
-                .peer()
+            meta.pool = caller
+                .conn()
                 .filter(|_| runner.is_current())
-                .map(|peer| Arc::clone(&peer.pool));
+                .map(|conn| Arc::clone(&conn.pool));
         };
         Some(runner.accept(self.response.tasks_mut(), fill))
     }
+}
+
+#[inline]
+fn connection(conn: &AppConn) -> &Connection {
+    &conn.context.connection
 }
 
 impl Response {
@@ -227,27 +198,25 @@ impl Response {
 
     /// Lets a response without a task be watched for stalling.
     #[inline]
-    fn watch(&mut self, request: &Request) {
-        if let Host::Server(peer) = request.host() {
+    fn watch(&mut self, caller: &Caller, version: Version) {
+        if let Caller::Server(conn) = caller {
             let (headers, body) = self.tracked_mut();
-            peer.connection
-                .watch_wrapped(headers, body, request.version());
+            connection(conn).watch_wrapped(headers, body, version);
         }
     }
 
     /// Lets the response's way be followed, for its tasks.
     #[inline(always)]
-    fn track(&mut self, on_done: OnDone, request: &Request) {
+    fn track(&mut self, on_done: OnDone, caller: &Caller, version: Version) {
         let status = self.status_code();
         let (headers, body) = self.tracked_mut();
-        match request.host() {
+        match caller {
             // There is nobody any more to send it to.
             _ if detach::is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
-            Host::Server(peer) => {
-                peer.connection
-                    .track_wrapped(status, headers, body, request.version(), on_done);
+            Caller::Server(conn) => {
+                connection(conn).track_wrapped(status, headers, body, version, on_done);
             }
-            Host::Service(_) | Host::Nowhere => body.get_mut().keep(on_done),
+            Caller::Service(_) => body.get_mut().keep(on_done),
         }
     }
 }
@@ -264,11 +233,12 @@ impl Drop for Exchange<'_> {
 /// Answers what no view answers; an error as if a view had returned it.
 pub(crate) fn answer(
     mut request: Request,
+    caller: Caller,
     busy: Option<Busy>,
     build: impl FnOnce(&mut Response) -> Result<()>,
 ) -> Answer {
     let mut response = Response::new();
-    let exchange = Exchange::new(&mut request, &mut response, RouteId::NONE, busy);
+    let exchange = Exchange::new(&mut request, &mut response, RouteId::NONE, caller, busy);
     let built = build(exchange.response);
     exchange.finish(Ok(built));
     Ok(response.into_inner())
@@ -296,17 +266,17 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         body: Source,
         params: Params,
         route: RouteId,
-        host: Host,
+        caller: Caller,
         busy: Option<Busy>,
-    ) -> Running {
+    ) -> RunningView {
         // Unlike `Box::new`, this writes no more than there is to be written.
         let mut place = Box::<Place<_>>::default();
         let view = (self.view)();
-        let mut request = Request::new(head, body, params, host);
+        let mut request = Request::new(head, body, params, caller.transport());
         // Nothing was there that had to be dropped.
         mem::forget(place.future.replace(async move {
             let mut response = Response::new();
-            let exchange = Exchange::new(&mut request, &mut response, route, busy);
+            let exchange = Exchange::new(&mut request, &mut response, route, caller, busy);
             let view = view.run(exchange.request, exchange.response);
             let outcome = catch(view).await;
             exchange.finish(outcome);
@@ -320,11 +290,7 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             }
             Ok(http::Response::from_parts(head, body))
         }));
-        Running {
-            future: Box::into_pin(place),
-            name: self.name,
-            location: self.location,
-        }
+        Running::new(Box::into_pin(place), self.name, self.location)
     }
 }
 

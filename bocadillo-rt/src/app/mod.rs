@@ -1,8 +1,10 @@
 //! Routes, views, error handlers, mounts, and the app as a service.
 
 pub(crate) mod builder;
+pub(crate) mod connection;
+pub(crate) mod dispatch;
 pub(crate) mod exchange;
-pub(crate) mod host;
+pub(crate) mod layers;
 pub(crate) mod mount;
 pub(crate) mod on_error;
 pub(crate) mod respond;

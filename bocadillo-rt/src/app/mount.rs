@@ -6,14 +6,14 @@ use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{
     app::{
-        exchange::Running,
-        host::Host,
-        router::{Endpoint, Params, RouteId},
+        router::RouteId,
+        shared::{AppConn, Around, Caller, Endpoint, RunningView},
     },
     background::TestDoor,
-    message::{body::Body, request::Source},
+    message::{body::Body, contain, params::Params, request::Source},
     sent::{Busy, Origin, SentBody},
-    tower::{boxed::BoxedService, service},
+    server::detach::Running,
+    tower::{boxed::BoxedService, service::Foreign},
 };
 
 /// The service, and what of the path it does not see.
@@ -40,6 +40,14 @@ impl Mount {
             head.uri = uri;
         }
     }
+}
+
+/// How many segments a prefix has.
+pub(crate) fn segments(prefix: &str) -> usize {
+    prefix
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .count()
 }
 
 /// Beneath what an app is mounted, in the extensions of its requests: its tasks are told by the whole
@@ -79,11 +87,11 @@ impl Endpoint for Layered {
         body: Source,
         _params: Params,
         _route: RouteId,
-        host: Host,
+        caller: Caller,
         busy: Option<Busy>,
-    ) -> Running {
+    ) -> RunningView {
         let origin = Origin::Path(head.uri.clone());
-        serve(&self.0, head, body, &host, busy, origin)
+        serve(&self.0, head, body, &caller, busy, origin)
     }
 }
 
@@ -94,12 +102,12 @@ impl Endpoint for Mount {
         body: Source,
         _params: Params,
         route: RouteId,
-        host: Host,
+        caller: Caller,
         busy: Option<Busy>,
-    ) -> Running {
+    ) -> RunningView {
         let mut origin = Origin::Unknown;
         self.strip(&mut head);
-        if let Some(route) = host.shared().and_then(|shared| shared.router.route(route)) {
+        if let Some(route) = caller.app().router.route(route) {
             let prefix = Prefix {
                 path: Arc::clone(&route.path),
                 segments: self.segments,
@@ -108,7 +116,7 @@ impl Endpoint for Mount {
             origin = Origin::Route(Arc::clone(&route.path));
             head.extensions.insert(prefix);
         }
-        serve(&self.service, head, body, &host, busy, origin)
+        serve(&self.service, head, body, &caller, busy, origin)
     }
 
     fn nest(&mut self, segments: usize) {
@@ -128,17 +136,36 @@ fn serve(
     service: &BoxedService,
     head: Parts,
     mut body: Source,
-    host: &Host,
+    caller: &Caller,
     busy: Option<Busy>,
     origin: Origin,
-) -> Running {
+) -> RunningView {
     body.keep_busy(busy.clone());
     let mut request = http::Request::from_parts(head, body.into());
-    if let (Host::Server(peer), Some(busy)) = (host, busy) {
-        return service::serve(service, request, peer, busy, origin);
+    if let (Caller::Server(conn), Some(busy)) = (caller, busy) {
+        return serve_tracked(service, request, conn, busy, origin);
     }
     // Its tasks are left to the door around the app.
     show_door(&mut request);
     let responding = service.respond(request);
     Running::service(async move { Ok(responding.await.map(SentBody::plain)) })
+}
+
+/// Calls the service on behalf of our own server, which tracks the response.
+fn serve_tracked(
+    service: &BoxedService,
+    mut request: http::Request<Body>,
+    conn: &Arc<AppConn>,
+    busy: Busy,
+    origin: Origin,
+) -> RunningView {
+    let runner = conn.app.runner.clone();
+    let connection = conn.context.connection.clone();
+    let foreign = Foreign::new(service.clone(), runner, connection, conn.context.addr);
+    request.extensions_mut().insert(Around(Arc::clone(conn)));
+    let answering = foreign.begin(request, busy, origin);
+    Running::service(async move {
+        let response = answering.await?;
+        Ok(response.map(|body| body.map(|body| contain::of_service(body.into()))))
+    })
 }

@@ -2,32 +2,28 @@
 
 use std::{
     convert::Infallible,
-    fmt, future, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use crate::{
-    app::{
-        exchange::{Answer, Running},
-        host::{Host, Peer},
-    },
-    background::Runner,
+    app::shared::{Answer, AppConn, Caller, RunningView},
     message::body::Body,
-    sent::{Connection, SentBody},
-    server::detach,
+    sent::SentBody,
+    server::turn::must_yield,
     tower::boxed::Responding,
 };
 
 /// A view that was called.
 struct Begun {
-    view: Running,
+    view: RunningView,
     has_ended: bool,
 }
 
 impl Begun {
-    fn new(view: Running) -> Self {
+    fn new(view: RunningView) -> Self {
         Self {
             view,
             has_ended: false,
@@ -42,26 +38,20 @@ impl Begun {
         self.has_ended = answer.is_ready();
         answer
     }
-
-    /// The view, if it has not ended; what it leaves behind is nobody's.
-    #[cold]
-    fn take_running(&mut self) -> Running {
-        mem::replace(&mut self.view, Running::service(future::pending()))
-    }
 }
 
 /// Response future of an app on our own server.
 pub(crate) struct Respond {
     begun: Begun,
-    peer: Arc<Peer>,
+    conn: Arc<AppConn>,
     has_yielded: bool,
 }
 
 impl Respond {
-    pub(crate) fn new(view: Running, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(view: RunningView, conn: Arc<AppConn>) -> Self {
         Self {
             begun: Begun::new(view),
-            peer,
+            conn,
             has_yielded: false,
         }
     }
@@ -75,7 +65,7 @@ impl Future for Respond {
         let this = self.get_mut();
         if !this.has_yielded {
             this.has_yielded = true;
-            if must_yield(&this.peer.shared.runner, &this.peer.connection) {
+            if must_yield(&this.conn.app.runner, &this.conn.context.connection) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -84,24 +74,11 @@ impl Future for Respond {
     }
 }
 
-/// Returns whether a request has to wait for its next poll: this poll of its connection has released
-/// a task to the runtime that runs both.
-///
-/// The task is in the slot of this thread, from which no other takes. A pipelined request whose view
-/// computes would keep it there although a thread is idle. When the connection yields, the task is
-/// next, and the connection is where other threads take from.
-pub(crate) fn must_yield(runner: &Runner, connection: &Connection) -> bool {
-    runner.is_current() && connection.has_reported()
-}
-
 impl Drop for Respond {
     #[inline]
     fn drop(&mut self) {
         if !self.begun.has_ended {
-            detach::detach(
-                self.begun.take_running(),
-                Host::Server(Arc::clone(&self.peer)),
-            );
+            Caller::Server(Arc::clone(&self.conn)).detach(self.begun.view.take());
         }
     }
 }
@@ -112,17 +89,17 @@ pub struct ServiceFuture(Kind);
 enum Kind {
     View {
         begun: Begun,
-        host: Host,
+        caller: Caller,
     },
     /// What the layers are dropped with detaches its view itself.
     Layered(Responding),
 }
 
 impl ServiceFuture {
-    /// `host` is where the view counts if it runs on without its client.
-    pub(crate) fn view(view: Running, host: Host) -> Self {
+    /// `caller` is where the view counts if it runs on without its client.
+    pub(crate) fn view(view: RunningView, caller: Caller) -> Self {
         let begun = Begun::new(view);
-        Self(Kind::View { begun, host })
+        Self(Kind::View { begun, caller })
     }
 
     pub(crate) fn layered(responding: Responding) -> Self {
@@ -147,11 +124,11 @@ impl Future for ServiceFuture {
 
 impl Drop for ServiceFuture {
     fn drop(&mut self) {
-        let Kind::View { begun, host } = &mut self.0 else {
+        let Kind::View { begun, caller } = &mut self.0 else {
             return;
         };
         if !begun.has_ended {
-            detach::detach(begun.take_running(), host.clone());
+            caller.detach(begun.view.take());
         }
     }
 }

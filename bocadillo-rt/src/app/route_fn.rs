@@ -14,7 +14,7 @@ use crate::{
     app::view::{View, ViewOutcome},
     error::{Error, Result},
     guard::guarded,
-    message::{param::FromParam, request::Request, response::Response},
+    message::{params::FromParam, request::Request, response::Response},
 };
 
 /// What a route's attribute says of it. Implemented by `#[route]`.

@@ -1,16 +1,12 @@
 //! Which view answers.
 
-use std::{borrow::Cow, fmt, ops::Range, panic::Location, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
-use http::{Method, request::Parts};
+use http::Method;
 
-use crate::{
-    app::{exchange::Running, host::Host, mount::Layered},
-    message::{
-        path::{Decoded, decode, decoded},
-        request::Source,
-    },
-    sent::Busy,
+use crate::message::{
+    params::Params,
+    path::{Decoded, decoded},
 };
 
 /// Which route answers: its place in the router's list.
@@ -21,31 +17,14 @@ impl RouteId {
     pub(crate) const NONE: Self = Self(usize::MAX);
 }
 
-/// Answers a request.
-pub(crate) trait Endpoint: Send + Sync {
-    /// The request comes in two parts: the larger it is, the longer it takes to move.
-    fn serve(
-        &self,
-        head: Parts,
-        body: Source,
-        params: Params,
-        route: RouteId,
-        host: Host,
-        busy: Option<Busy>,
-    ) -> Running;
-
-    /// It is in a group whose prefix has so many segments.
-    fn nest(&mut self, _segments: usize) {}
-}
-
-/// One registration on an app.
-pub(crate) struct Route {
+/// One registration on an app; `E` is what answers.
+pub(crate) struct Route<E> {
     pub(crate) path: Arc<str>,
     /// Empty for all.
     pub(crate) methods: Vec<Method>,
     /// The view's.
     pub(crate) name: &'static str,
-    pub(crate) endpoint: Box<dyn Endpoint>,
+    pub(crate) endpoint: E,
     pub(crate) location: &'static Location<'static>,
 }
 
@@ -61,9 +40,8 @@ struct Views {
 }
 
 /// The table of routes.
-#[derive(Default)]
-pub(crate) struct Router {
-    routes: Vec<Route>,
+pub(crate) struct Router<E> {
+    routes: Vec<Route<E>>,
     views: Vec<Views>,
     /// Paths without parameters: most requests, and the cheaper look-up.
     /// By their length: few paths have the same.
@@ -72,10 +50,8 @@ pub(crate) struct Router {
 }
 
 /// What was found for a request.
-pub(crate) enum Found<'a> {
-    View(&'a Route, RouteId, Params),
-    /// The app's layers, which look for a view themselves.
-    Layers(&'a Layered),
+pub(crate) enum Found<'a, E> {
+    View(&'a Route<E>, RouteId, Params),
     /// The path exists, for these methods.
     WrongMethod(&'a str),
     /// The client asks for which methods the path exists.
@@ -85,10 +61,6 @@ pub(crate) enum Found<'a> {
     /// The path exists without the slash at its end.
     NoSlash,
     Nothing,
-    /// Whatever it is: the runner holds requests back.
-    NoRoom,
-    /// Whatever it is: the request does not say for which host.
-    NoHost,
 }
 
 /// Routes that cannot all be.
@@ -106,10 +78,15 @@ impl std::error::Error for Conflict {}
 /// What is answered to `OPTIONS *`, which is about the server and not about a path.
 const SERVER_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-impl Router {
+impl<E> Router<E> {
     /// Builds the table; of routes that conflict, the first stays.
-    pub(crate) fn build(routes: Vec<Route>) -> (Self, Vec<Conflict>) {
-        let mut router = Self::default();
+    pub(crate) fn build(routes: Vec<Route<E>>) -> (Self, Vec<Conflict>) {
+        let mut router = Self {
+            routes: Vec::new(),
+            views: Vec::new(),
+            exact: Vec::new(),
+            patterns: matchit::Router::new(),
+        };
         let mut conflicts = Vec::new();
         for route in routes {
             if let Err(conflict) = router.insert(route) {
@@ -122,7 +99,7 @@ impl Router {
         (router, conflicts)
     }
 
-    fn insert(&mut self, route: Route) -> Result<(), Conflict> {
+    fn insert(&mut self, route: Route<E>) -> Result<(), Conflict> {
         let at = self.views_of(&route)?;
         for method in &route.methods {
             let views = &self.views[at];
@@ -151,7 +128,7 @@ impl Router {
         Ok(())
     }
 
-    fn views_of(&mut self, route: &Route) -> Result<usize, Conflict> {
+    fn views_of(&mut self, route: &Route<E>) -> Result<usize, Conflict> {
         let (pattern, names) = pattern(&route.path);
         if let Some(at) = self.views.iter().position(|it| it.pattern == pattern) {
             return Ok(at);
@@ -178,7 +155,7 @@ impl Router {
         Ok(at)
     }
 
-    fn conflict(&self, route: &Route, error: &matchit::InsertError) -> Conflict {
+    fn conflict(&self, route: &Route<E>, error: &matchit::InsertError) -> Conflict {
         let path = &route.path;
         let other = match error {
             matchit::InsertError::Conflict { with } => self
@@ -203,13 +180,13 @@ impl Router {
         all.find_map(|(known, at)| (**known == *path).then_some(*at))
     }
 
-    pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
+    pub(crate) fn route(&self, id: RouteId) -> Option<&Route<E>> {
         self.routes.get(id.0)
     }
 
     // It has two callers, of which a request takes one.
     #[inline(always)]
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, E> {
         // What is found as it is would be found when it is decoded.
         let (views, params) = match self.exact(path) {
             Some(at) => (&self.views[at], Params::default()),
@@ -255,7 +232,7 @@ impl Router {
 
     /// What is there with a slash after it, as in the original, or without one, is not far.
     #[cold]
-    fn beside(&self, path: &str) -> Found<'_> {
+    fn beside(&self, path: &str) -> Found<'_, E> {
         // Without a path there is nothing to be beside of: `CONNECT`.
         if !path.starts_with('/') {
             return Found::Nothing;
@@ -329,50 +306,6 @@ fn pattern(path: &str) -> (String, Vec<String>) {
 fn push_literal(pattern: &mut String, literal: &str) {
     let literal = decoded(literal);
     pattern.push_str(&literal.replace('{', "{{").replace('}', "}}"));
-}
-
-/// The path parameters of a request. Most have none, which is one word.
-#[derive(Debug, Default)]
-pub(crate) struct Params(Option<Box<Places>>);
-
-/// The names, and where in the path the values are.
-#[derive(Debug)]
-struct Places {
-    names: Arc<[String]>,
-    ranges: Vec<Range<usize>>,
-}
-
-impl Params {
-    fn new(
-        names: &Arc<[String]>,
-        path: &str,
-        params: &matchit::Params<'_, '_>,
-        decoded: Option<&Decoded>,
-    ) -> Self {
-        let begin = path.as_ptr() as usize;
-        let range = |value: &str| {
-            let at = value.as_ptr() as usize - begin;
-            let range = at..at + value.len();
-            decoded.map_or(range.clone(), |decoded| decoded.origin(&range))
-        };
-        let ranges = params.iter().map(|(_, value)| range(value)).collect();
-        Self(Some(Box::new(Places {
-            names: Arc::clone(names),
-            ranges,
-        })))
-    }
-
-    /// Returns the decoded value, or why it cannot be decoded.
-    pub(crate) fn get<'a>(
-        &self,
-        path: &'a str,
-        name: &str,
-    ) -> Option<Result<Cow<'a, str>, &'static str>> {
-        let found = self.0.as_ref()?;
-        let at = found.names.iter().position(|known| known == name)?;
-        let raw = path.get(found.ranges.get(at)?.clone())?;
-        Some(decode(raw))
-    }
 }
 
 #[cfg(test)]

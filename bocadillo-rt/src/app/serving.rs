@@ -1,29 +1,23 @@
 //! How an app is built, begins and ends.
 
-use std::{mem, pin::Pin, sync::Arc, time::Duration};
+use std::{mem, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
-use super::{
-    builder::App,
-    shared::{Built, Shared},
-};
 use crate::{
-    app::router::{Conflict, Router},
+    app::{
+        builder::{App, Hook},
+        connection,
+        service::Built,
+    },
     error::{Error, Result},
     guard::{catch, guarded},
     server::{
-        detach::Detached,
         listener::{Listener, Removing},
         log,
-        run::serve_app,
-        shutdown::{End, Shutdown},
+        shutdown::Shutdown,
     },
-    tower::boxed::BoxedService,
 };
-
-/// A function of the user's, before or after everything.
-pub(super) type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 impl App {
     /// Awaits this before the first connection is accepted; several, in their order.
@@ -161,14 +155,14 @@ impl App {
         let on_startup = mem::take(&mut self.on_startup);
         let on_shutdown = mem::take(&mut self.on_shutdown);
         let built = self.build_or_explain()?;
-        built.shared.runner.adopt_current();
+        built.app.runner.adopt_current();
         let started = tokio::select! {
             biased;
             started = start(on_startup) => started.map(|()| true),
             _ = &mut stopped => Ok(false),
         };
         let mut served = match started {
-            Ok(true) => serve_app(listener, built, &limits, shutdown_delay, stopped).await,
+            Ok(true) => connection::serve(listener, built, &limits, shutdown_delay, stopped).await,
             Ok(false) => {
                 tracing::info!("told to end before the app had started");
                 Ok(())
@@ -198,53 +192,6 @@ impl App {
             return Ok(built);
         }
         Err(Error::msg(faults.join("; ")))
-    }
-
-    fn build(self) -> (Built, Vec<Conflict>) {
-        let (router, conflicts) = Router::build(self.routes);
-        let shared = Arc::new(Shared {
-            router,
-            state: self.state,
-            runner: self.runner.of_server(),
-            body_limit: self.limits.body,
-            body_timeout: self.limits.body_timeout,
-            end: End::default(),
-            detached: Detached::new(&self.limits),
-            on_error: self.on_error,
-        });
-        let innermost = Built {
-            shared: Arc::clone(&shared),
-            layered: None,
-        };
-        let layered = (!self.layers.is_empty()).then(|| {
-            let innermost = BoxedService::of(innermost);
-            self.layers
-                .into_iter()
-                .fold(innermost, |inner, wrap| wrap(inner))
-        });
-        (Built { shared, layered }, conflicts)
-    }
-
-    /// The built application; what is wrong is logged, since nobody is there to be told.
-    pub(super) fn built(&mut self) -> &Built {
-        if self.built.is_none() {
-            let mut this = mem::take(self);
-            // A server of its own may come later.
-            self.limits = this.limits.clone();
-            self.shutdown = mem::take(&mut this.shutdown);
-            self.shutdown_delay = this.shutdown_delay;
-            self.on_startup = mem::take(&mut this.on_startup);
-            self.on_shutdown = mem::take(&mut this.on_shutdown);
-            for fault in &this.faults {
-                tracing::error!(fault, "route ignored");
-            }
-            let (built, conflicts) = this.build();
-            for conflict in conflicts {
-                tracing::error!(%conflict, "route ignored");
-            }
-            self.built = Some(built);
-        }
-        self.built.get_or_insert_with(|| unreachable!("set above"))
     }
 }
 

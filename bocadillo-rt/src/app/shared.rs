@@ -1,203 +1,113 @@
-//! The built application, and what it does with a request.
+//! A built app, what it answers requests with, and the two ways in which it is called.
 
-use std::{
-    any::{Any, TypeId},
-    collections::HashMap,
-    future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc};
 
-use http::{Method, StatusCode, Uri, header::RETRY_AFTER, request::Parts};
+use http::request::Parts;
 
 use crate::{
     app::{
-        exchange::{self, Running},
-        host::{Host, Peer},
-        mount::show_door,
         on_error::OnError,
-        respond::ServiceFuture,
-        router::{Endpoint, Found, Params, RouteId, Router},
+        router::{RouteId, Router},
     },
-    background::Runner,
-    error::HttpError,
+    background::{Pool, Runner},
     message::{
-        authority,
         body::Body,
-        request::{Request, Source},
+        context::{ConnContext, RequestSettings, Transport},
+        params::Params,
+        request::Source,
     },
-    sent::Busy,
-    server::{detach::Detached, shutdown::End},
-    tower::{
-        boxed::{BoxedService, Call, Responding},
-        service::Around,
-    },
+    sent::{Busy, SentBody},
+    server::detach::{self, Count, Detached, Running},
 };
 
-/// The built application, shared by all requests.
-pub(crate) struct Shared {
-    pub(crate) router: Router,
-    pub(crate) state: State,
+/// The response of an app: the type that hyper gets, so that no conversion moves it.
+pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
+
+/// A view that answers a request, or a service.
+pub(crate) type RunningView = Running<Answer>;
+
+/// Answers the requests of a route.
+pub(crate) trait Endpoint: Send + Sync {
+    /// The request comes in two parts: the larger it is, the longer it takes to move.
+    fn serve(
+        &self,
+        head: Parts,
+        body: Source,
+        params: Params,
+        route: RouteId,
+        caller: Caller,
+        busy: Option<Busy>,
+    ) -> RunningView;
+
+    /// Puts the endpoint into a group whose prefix has so many segments.
+    fn nest(&mut self, _segments: usize) {}
+}
+
+/// A built app, shared by all its requests.
+pub(crate) struct AppInner {
+    pub(crate) router: Router<Box<dyn Endpoint>>,
+    pub(crate) settings: Arc<RequestSettings>,
     pub(crate) runner: Runner,
-    pub(crate) body_limit: usize,
-    pub(crate) body_timeout: Duration,
-    /// Of the app's own server.
-    pub(crate) end: End,
-    pub(crate) detached: Detached,
+    pub(crate) detached: Arc<Detached>,
     pub(crate) on_error: OnError,
 }
 
-/// An app that can be called: with its layers, if it has any.
+/// An app on one connection of our own server.
+pub(crate) struct AppConn {
+    pub(crate) context: Arc<ConnContext>,
+    /// The workers of the runtime that serves the connection.
+    pub(crate) pool: Arc<Pool>,
+    /// The views that run on although this client has left.
+    pub(crate) detached: Arc<Count>,
+    pub(crate) app: Arc<AppInner>,
+    /// The app within its layers, if it has any.
+    pub(crate) layered: Option<Arc<dyn Endpoint>>,
+}
+
+/// Who calls an app.
 #[derive(Clone)]
-pub(crate) struct Built {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) layered: Option<BoxedService>,
+pub(crate) enum Caller {
+    /// Our own server.
+    Server(Arc<AppConn>),
+    /// Another server or service: the app is a tower service there.
+    Service(Arc<AppInner>),
 }
 
-impl Built {
-    pub(super) fn call(&self, mut request: http::Request<Body>) -> ServiceFuture {
-        match &self.layered {
-            None => {
-                let around = request.extensions().get::<Around>().cloned();
-                let host = match around {
-                    Some(Around(peer)) => Host::Server(peer),
-                    None => Host::Service(Arc::clone(&self.shared)),
-                };
-                ServiceFuture::view(self.shared.call(request), host)
-            }
-            Some(layered) => {
-                show_door(&mut request);
-                ServiceFuture::layered(layered.respond(request))
-            }
-        }
-    }
-}
-
-impl Call for Built {
-    fn call(&self, request: http::Request<Body>) -> Responding {
-        let responding = Self::call(self, request);
-        Box::pin(async move {
-            match responding.await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
-        })
-    }
-}
-
-/// Values by their type.
-#[derive(Default)]
-pub(crate) struct State(pub(super) HashMap<TypeId, Box<dyn Any + Send + Sync>>);
-
-impl State {
-    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>())?.downcast_ref()
-    }
-}
-
-impl Shared {
-    /// Calls what answers a request of our own server: the layers, or else a view.
-    pub(crate) fn serve(&self, head: Parts, body: Source, peer: &Arc<Peer>, busy: Busy) -> Running {
-        let found = if self.is_full() {
-            Found::NoRoom
-        } else if !authority::is_told(&head) {
-            Found::NoHost
-        } else if let Some(layered) = &peer.layered {
-            Found::Layers(layered)
-        } else {
-            self.router.find(&head.method, head.uri.path())
-        };
-        let host = Host::Server(Arc::clone(peer));
-        respond(found, head, body, host, Some(busy))
-    }
-
-    /// Returns whether there is no room for what a view would register.
+impl Caller {
     #[inline]
-    fn is_full(&self) -> bool {
-        self.runner.holds_back()
+    pub(crate) fn conn(&self) -> Option<&AppConn> {
+        match self {
+            Self::Server(conn) => Some(conn),
+            Self::Service(_) => None,
+        }
     }
 
-    /// Calls the view that answers a request of somebody else's.
-    fn call(self: &Arc<Self>, request: http::Request<Body>) -> Running {
-        let (head, body) = request.into_parts();
-        let found = if self.is_full() {
-            Found::NoRoom
-        } else {
-            self.router.find(&head.method, head.uri.path())
-        };
-        let host = Host::Service(Arc::clone(self));
-        respond(found, head, Source::Body(body), host, None)
+    #[inline]
+    pub(crate) fn app(&self) -> &Arc<AppInner> {
+        match self {
+            Self::Server(conn) => &conn.app,
+            Self::Service(app) => app,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::Server(conn) => Transport::Server(Arc::clone(&conn.context)),
+            Self::Service(app) => Transport::Service(Arc::clone(&app.settings)),
+        }
+    }
+
+    /// Lets a view run on without its client, within the app's limits.
+    #[cold]
+    pub(crate) fn detach(&self, view: RunningView) {
+        let app = self.app();
+        let conn = self.conn().map(|conn| &conn.detached);
+        detach::detach(view, |view| app.detached.permit(conn, &app.runner, view));
     }
 }
 
-#[inline(always)]
-fn respond(found: Found<'_>, head: Parts, body: Source, host: Host, busy: Option<Busy>) -> Running {
-    // One call for both: each would move the request.
-    let (endpoint, id, params): (&dyn Endpoint, _, _) = match found {
-        Found::View(route, id, params) => (&*route.endpoint, id, params),
-        Found::Layers(layered) => (layered, RouteId::NONE, Params::default()),
-        other => return answer(head, body, &other, host, busy),
-    };
-    endpoint.serve(head, body, params, id, host, busy)
-}
-
-/// Answers what no view answers.
-#[cold]
-fn answer(head: Parts, body: Source, found: &Found<'_>, host: Host, busy: Option<Busy>) -> Running {
-    let beside = match found {
-        Found::Slash => Some(with_slash(&head.uri)),
-        Found::NoSlash => Some(without_slash(&head.uri)),
-        _ => None,
-    };
-    let is_read = matches!(head.method, Method::GET | Method::HEAD);
-    let request = Request::new(head, body, Params::default(), host);
-    let answer = exchange::answer(request, busy, |res| match found {
-        Found::WrongMethod(methods) => {
-            res.allow(methods);
-            Err(HttpError::new(405).into())
-        }
-        Found::Options(methods) => {
-            res.answer_options(methods);
-            Ok(())
-        }
-        Found::Slash | Found::NoSlash => {
-            res.redirect(beside.unwrap_or_default());
-            // With a 302 browsers forget the method and the body.
-            if !is_read {
-                res.status(StatusCode::TEMPORARY_REDIRECT);
-            }
-            Ok(())
-        }
-        Found::NoRoom => {
-            res.header(RETRY_AFTER, "1");
-            let detail = "Too much background work is waiting.";
-            Err(HttpError::new(503).detail(detail).into())
-        }
-        Found::NoHost => {
-            let detail = "The request must have one valid `Host` header.";
-            Err(HttpError::new(400).detail(detail).into())
-        }
-        Found::Nothing | Found::View(..) | Found::Layers(_) => Err(HttpError::new(404).into()),
-    });
-    Running::service(future::ready(answer))
-}
-
-/// Beside what was asked for, and by its last part alone: so it is right beneath a prefix too, and
-/// cannot be taken for another host.
-fn with_slash(uri: &Uri) -> String {
-    let last = uri.path().rsplit('/').next().unwrap_or_default();
-    format!("./{last}/{}", query(uri))
-}
-
-/// As [`with_slash`], seen from within what looks like a folder.
-fn without_slash(uri: &Uri) -> String {
-    let path = uri.path();
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let last = path.rsplit('/').next().unwrap_or_default();
-    format!("../{last}{}", query(uri))
-}
-
-fn query(uri: &Uri) -> String {
-    let query = uri.query().map(|query| format!("?{query}"));
-    query.unwrap_or_default()
-}
+/// The connection and the app around a mounted app, in the extensions of a request: a view of the app
+/// within that runs on without its client counts there.
+#[derive(Clone)]
+pub(crate) struct Around(pub(crate) Arc<AppConn>);

@@ -3,7 +3,8 @@
 pub(crate) mod authority;
 pub(crate) mod body;
 pub(crate) mod contain;
-pub(crate) mod param;
+pub(crate) mod context;
+pub(crate) mod params;
 pub(crate) mod path;
 pub(crate) mod request;
 pub(crate) mod response;

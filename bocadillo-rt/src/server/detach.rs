@@ -9,6 +9,7 @@
 use std::{
     cell::Cell,
     future, mem,
+    panic::Location,
     pin::Pin,
     sync::{
         Arc,
@@ -21,12 +22,7 @@ use std::{
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
-    app::{
-        exchange::{Answer, Running},
-        host::Host,
-        shared::Shared,
-    },
-    background,
+    background::{self, Runner},
     guard::drop_guarded,
     server::limits::Limits,
 };
@@ -41,10 +37,52 @@ pub(crate) fn is_detached() -> bool {
     IS_DETACHED.get()
 }
 
+/// A view or a service that answers a request, with its name for the log.
+pub(crate) struct Running<T> {
+    future: Pin<Box<dyn Future<Output = T> + Send>>,
+    name: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl<T: 'static> Running<T> {
+    pub(crate) fn new(
+        future: Pin<Box<dyn Future<Output = T> + Send>>,
+        name: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            future,
+            name,
+            location,
+        }
+    }
+
+    /// A service, or an answer that is there already.
+    #[track_caller]
+    pub(crate) fn service(answer: impl Future<Output = T> + Send + 'static) -> Self {
+        Self::new(Box::pin(answer), "service", Location::caller())
+    }
+
+    /// Takes the future; what stays never ends.
+    #[cold]
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::service(future::pending()))
+    }
+}
+
+impl<T> Future for Running<T> {
+    type Output = T;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
 /// How many views are detached, and how many may be.
 #[derive(Debug)]
 pub(crate) struct Detached {
-    running: Count,
+    running: Arc<Count>,
     limit: usize,
     limit_per_connection: usize,
     timeout: Duration,
@@ -54,34 +92,74 @@ pub(crate) struct Detached {
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicUsize);
 
-impl Count {
-    fn try_add(&self, limit: usize) -> bool {
-        let below = |running| (running < limit).then_some(running + 1);
-        self.0.fetch_update(Relaxed, Relaxed, below).is_ok()
-    }
+/// One more in a count, until it is dropped.
+struct Counted(Arc<Count>);
 
-    fn remove(&self) {
-        self.0.fetch_sub(1, Relaxed);
+impl Count {
+    fn try_add(self: &Arc<Self>, limit: usize) -> Option<Counted> {
+        let below = |running| (running < limit).then_some(running + 1);
+        let added = self.0.fetch_update(Relaxed, Relaxed, below).is_ok();
+        added.then(|| Counted(Arc::clone(self)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Detached {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            running: Count::default(),
+            running: Arc::default(),
             limit: limits.max_detached,
             limit_per_connection: limits.max_detached_per_connection,
             timeout: limits.detached_timeout,
         }
     }
+
+    /// Returns a permit if a view may run on without its client. `connection` counts those of the
+    /// client's connection.
+    pub(crate) fn permit<T>(
+        &self,
+        connection: Option<&Arc<Count>>,
+        runner: &Runner,
+        view: &Running<T>,
+    ) -> Option<Permit> {
+        let of_connection = match connection {
+            Some(count) => Some(count.try_add(self.limit_per_connection)?),
+            None => None,
+        };
+        Some(Permit {
+            _of_connection: of_connection,
+            _of_all: self.running.try_add(self.limit)?,
+            _token: runner.detached(view.name, view.location),
+            runner: runner.clone(),
+            timeout: self.timeout,
+        })
+    }
 }
 
-/// Lets a view run on without its client, within the limits.
-pub(crate) fn detach(view: Running, host: Host) {
+/// One detached view, counted.
+pub(crate) struct Permit {
+    _of_connection: Option<Counted>,
+    _of_all: Counted,
+    /// The end of the server waits for it.
+    _token: background::Detached,
+    runner: Runner,
+    timeout: Duration,
+}
+
+/// Lets a view run on without its client, if it gets a permit. None is taken where there is no runtime.
+pub(crate) fn detach<T: Send + 'static>(
+    view: Running<T>,
+    permit: impl FnOnce(&Running<T>) -> Option<Permit>,
+) {
     let Ok(runtime) = Handle::try_current() else {
         return drop_guarded("a view", view);
     };
-    let Some(permit) = Permit::take(host, &view) else {
+    let Some(permit) = permit(&view) else {
         tracing::warn!(
             view = view.name,
             "view dropped: its client has left, and too many views are detached"
@@ -92,15 +170,15 @@ pub(crate) fn detach(view: Running, host: Host) {
 }
 
 /// The view has given back what it holds before its permit goes.
-async fn run(view: Alone, permit: Permit) {
+async fn run<T: 'static>(view: Alone<T>, permit: Permit) {
     let (name, location) = (view.0.name, view.0.location);
-    let timeout = permit.shared.detached.timeout;
+    let timeout = permit.timeout;
     tokio::select! {
         biased;
         // It starts its tasks itself, and its response is for nobody.
         _ = view => {}
         // The report of the shutdown names it.
-        () = permit.shared.runner.aborted() => {}
+        () = permit.runner.aborted() => {}
         () = sleep(timeout) => tracing::warn!(
             view = name, %location, ?timeout,
             "view dropped: it ran for too long after its client had left"
@@ -110,21 +188,20 @@ async fn run(view: Alone, permit: Permit) {
 }
 
 /// A view without its client.
-struct Alone(Running);
+struct Alone<T: 'static>(Running<T>);
 
-impl Future for Alone {
-    type Output = Answer;
+impl<T> Future for Alone<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let _restore = Restore(IS_DETACHED.replace(true));
         Pin::new(&mut self.0).poll(cx)
     }
 }
 
-impl Drop for Alone {
+impl<T> Drop for Alone<T> {
     fn drop(&mut self) {
-        let view = mem::replace(&mut self.0, Running::service(future::pending()));
-        drop_guarded("a view", view);
+        drop_guarded("a view", self.0.take());
     }
 }
 
@@ -133,46 +210,5 @@ struct Restore(bool);
 impl Drop for Restore {
     fn drop(&mut self) {
         IS_DETACHED.set(self.0);
-    }
-}
-
-/// One detached view, counted.
-struct Permit {
-    shared: Arc<Shared>,
-    host: Host,
-    /// The end of the server waits for it.
-    _token: background::Detached,
-}
-
-impl Permit {
-    fn take(host: Host, view: &Running) -> Option<Self> {
-        let shared = Arc::clone(host.shared()?);
-        let detached = &shared.detached;
-        let peer = host.peer();
-        if peer.is_some_and(|peer| !peer.detached.try_add(detached.limit_per_connection)) {
-            return None;
-        }
-        if !detached.running.try_add(detached.limit) {
-            if let Some(peer) = peer {
-                peer.detached.remove();
-            }
-            return None;
-        }
-        let token = shared.runner.detached(view.name, view.location);
-        Some(Self {
-            shared,
-            host,
-            _token: token,
-        })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let detached = &self.shared.detached;
-        detached.running.remove();
-        if let Some(peer) = self.host.peer() {
-            peer.detached.remove();
-        }
     }
 }

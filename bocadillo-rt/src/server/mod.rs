@@ -12,3 +12,4 @@ pub(crate) mod signals;
 pub(crate) mod socket;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub(crate) mod turn;

@@ -1,4 +1,5 @@
 //! Any tower service as a door.
 
 pub(crate) mod boxed;
+pub(crate) mod serve;
 pub(crate) mod service;

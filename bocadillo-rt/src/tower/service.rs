@@ -4,7 +4,6 @@ use std::{
     fmt,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -18,20 +17,19 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    app::{
-        exchange::{FramedOutside, Running},
-        host::Peer,
-        respond::must_yield,
-    },
     background::{Background, Meta, Runner, is_failure},
     error::BoxError,
     guard::{guarded, log},
-    message::{authority, body::Body, contain},
+    message::{
+        authority,
+        body::Body,
+        context::{ClientAddr, FramedOutside},
+    },
     sent::{
         Busy, Connection, Delivery, Origin, SentBody,
         framing::{self, may_have_content},
     },
-    tower::boxed::BoxedService,
+    server::turn::must_yield,
 };
 
 /// The service, for one connection.
@@ -41,15 +39,6 @@ pub(crate) struct Foreign<S> {
     connection: Connection,
     addr: Option<SocketAddr>,
 }
-
-/// The client's address, in the extensions of a request: for an app within.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClientAddr(pub(crate) SocketAddr);
-
-/// The connection and the app around an app, in the extensions of a request: a view that runs on
-/// without its client counts there.
-#[derive(Clone)]
-pub(crate) struct Around(pub(crate) Arc<Peer>);
 
 impl<S> Foreign<S> {
     pub(crate) fn new(
@@ -227,25 +216,6 @@ fn held_back<B>() -> http::Response<OrEmpty<B>> {
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-/// Calls a service of an app's: one that is mounted, or the app's own layers.
-#[cold]
-pub(crate) fn serve(
-    service: &BoxedService,
-    mut request: http::Request<Body>,
-    peer: &Arc<Peer>,
-    busy: Busy,
-    origin: Origin,
-) -> Running {
-    let runner = peer.shared.runner.clone();
-    let foreign = Foreign::new(service.clone(), runner, peer.connection.clone(), peer.addr);
-    request.extensions_mut().insert(Around(Arc::clone(peer)));
-    let answering = foreign.begin(request, busy, origin);
-    Running::service(async move {
-        let response = answering.await?;
-        Ok(response.map(|body| body.map(|body| contain::of_service(body.into()))))
-    })
 }
 
 /// What is known of the request, apart from the service.

@@ -19,6 +19,7 @@ use std::{
     mem,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -30,12 +31,14 @@ use serde_json::error::Category;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    app::{host::Host, router::Params},
     error::{Error, HttpError, Result},
-    message::{body::Body, param::FromParam},
+    message::{
+        body::Body,
+        context::{ClientAddr, RequestSettings, StateMap, Transport},
+        params::{FromParam, Params},
+    },
     sent::Connection,
-    server::detach,
-    tower::service::ClientAddr,
+    server::{detach, limits::Limits},
 };
 
 #[cfg(feature = "multipart")]
@@ -75,12 +78,8 @@ pub struct Request {
     /// What reads the body was dropped before its end, or reads it now.
     is_lost: bool,
     params: Params,
-    host: Host,
+    transport: Transport,
 }
-
-/// Where there is no app to ask: as [`Limits`](crate::Limits) are.
-const BODY_LIMIT: usize = 2 * 1024 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Request {
     #[inline(always)]
@@ -88,14 +87,14 @@ impl Request {
         head: http::request::Parts,
         body: Source,
         params: Params,
-        host: Host,
+        transport: Transport,
     ) -> Self {
         Self {
             head,
             body,
             is_lost: false,
             params,
-            host,
+            transport,
         }
     }
 
@@ -104,24 +103,16 @@ impl Request {
         if self.is_lost {
             return Source::Gone(Gone::Lost);
         }
-        let busy = self.host.peer().map(|peer| peer.connection.busy());
+        let busy = self.transport.conn().map(|conn| conn.connection.busy());
         self.body.take(busy)
     }
 
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
-    }
-
     fn body_limit(&self) -> usize {
-        self.host
-            .shared()
-            .map_or(BODY_LIMIT, |shared| shared.body_limit)
+        self.transport.settings().body_limit
     }
 
     fn body_timeout(&self) -> Duration {
-        self.host
-            .shared()
-            .map_or(BODY_TIMEOUT, |shared| shared.body_timeout)
+        self.transport.settings().body_timeout
     }
 
     /// Returns the method.
@@ -164,8 +155,8 @@ impl Request {
     /// Returns the address of the client's end of the connection, where there is one.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
-        match self.host.peer() {
-            Some(peer) => peer.addr,
+        match self.transport.conn() {
+            Some(conn) => conn.addr,
             // Layers around the app, or another app, are between it and the connection.
             None => self.extensions().get::<ClientAddr>().map(|addr| addr.0),
         }
@@ -200,8 +191,7 @@ impl Request {
     ///
     /// An error that says so, a 500, if [`App::state`](crate::App::state) was not given one.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T> {
-        let state = self.host.shared().and_then(|shared| shared.state.get());
-        state.ok_or_else(|| {
+        self.transport.settings().states.get().ok_or_else(|| {
             let name = type_name::<T>();
             Error::msg(format!(
                 "the app has no state of type `{name}`; add it by `App::state`"
@@ -227,8 +217,8 @@ impl Request {
     }
 
     fn connection(&self) -> Option<&Connection> {
-        match self.host.peer() {
-            Some(peer) => Some(&peer.connection),
+        match self.transport.conn() {
+            Some(conn) => Some(&conn.connection),
             None => self.extensions().get(),
         }
     }
@@ -237,9 +227,7 @@ impl Request {
     /// server is ready. See [`App::shutdown_delay`](crate::App::shutdown_delay).
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
-        self.host
-            .shared()
-            .is_some_and(|shared| shared.end.is_announced())
+        self.transport.settings().end.is_announced()
     }
 
     /// Reads the whole body; again returns the same.
@@ -398,7 +386,9 @@ impl Request {
     /// A request without an app, for unit tests of views: no path parameters, no state.
     pub(crate) fn without_app(request: http::Request<Body>) -> Self {
         let (head, body) = request.into_parts();
-        Self::new(head, Source::Body(body), Params::default(), Host::Nowhere)
+        let settings = RequestSettings::new(StateMap::default(), &Limits::default());
+        let transport = Transport::Service(Arc::new(settings));
+        Self::new(head, Source::Body(body), Params::default(), transport)
     }
 }
 

@@ -1,11 +1,60 @@
-//! What a path parameter converts to.
+//! The path parameters of a request, and the types that they convert to.
 
 use std::{
     any::{Any, TypeId},
+    borrow::Cow,
     fmt::Display,
     num::{IntErrorKind, ParseIntError},
+    ops::Range,
     str::FromStr,
+    sync::Arc,
 };
+
+use crate::message::path::{Decoded, decode};
+
+/// The path parameters of a request. Most have none, which is one word.
+#[derive(Debug, Default)]
+pub(crate) struct Params(Option<Box<Places>>);
+
+/// The names, and where in the path the values are.
+#[derive(Debug)]
+struct Places {
+    names: Arc<[String]>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Params {
+    pub(crate) fn new(
+        names: &Arc<[String]>,
+        path: &str,
+        params: &matchit::Params<'_, '_>,
+        decoded: Option<&Decoded>,
+    ) -> Self {
+        let begin = path.as_ptr() as usize;
+        let range = |value: &str| {
+            let at = value.as_ptr() as usize - begin;
+            let range = at..at + value.len();
+            decoded.map_or(range.clone(), |decoded| decoded.origin(&range))
+        };
+        let ranges = params.iter().map(|(_, value)| range(value)).collect();
+        Self(Some(Box::new(Places {
+            names: Arc::clone(names),
+            ranges,
+        })))
+    }
+
+    /// Returns the decoded value, or why it cannot be decoded.
+    pub(crate) fn get<'a>(
+        &self,
+        path: &'a str,
+        name: &str,
+    ) -> Option<Result<Cow<'a, str>, &'static str>> {
+        let found = self.0.as_ref()?;
+        let at = found.names.iter().position(|known| known == name)?;
+        let raw = path.get(found.ranges.get(at)?.clone())?;
+        Some(decode(raw))
+    }
+}
 
 /// A type that a path parameter converts to.
 ///
