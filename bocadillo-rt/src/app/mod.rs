@@ -1,5 +1,6 @@
 //! Routes, views, error handlers, mounts, and the app as a service.
 
+mod build;
 pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod dispatch;

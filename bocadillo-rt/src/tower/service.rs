@@ -8,10 +8,10 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method, StatusCode, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    Method, StatusCode, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -30,6 +30,7 @@ use crate::{
         framing::{self, may_have_content},
     },
     server::turn::must_yield,
+    tower::answer::{OrEmpty, answer_head, empty, held_back},
 };
 
 /// The service, for one connection.
@@ -158,66 +159,6 @@ impl<S, F> Stage<S, F> {
     }
 }
 
-pin_project! {
-    /// The service's body, or the empty one of a response that it knows nothing of.
-    #[project = OrEmptyProj]
-    pub(crate) enum OrEmpty<B> {
-        Body { #[pin] body: B },
-        Empty,
-    }
-}
-
-impl<B: HttpBody> HttpBody for OrEmpty<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project() {
-            OrEmptyProj::Body { body } => body.poll_frame(cx),
-            OrEmptyProj::Empty => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Body { body } => body.is_end_stream(),
-            Self::Empty => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Body { body } => body.size_hint(),
-            Self::Empty => SizeHint::with_exact(0),
-        }
-    }
-}
-
-impl From<OrEmpty<Self>> for Body {
-    fn from(body: OrEmpty<Self>) -> Self {
-        match body {
-            OrEmpty::Body { body } => body,
-            OrEmpty::Empty => Self::empty(),
-        }
-    }
-}
-
-fn empty<B>(status: StatusCode) -> http::Response<OrEmpty<B>> {
-    let mut response = http::Response::new(OrEmpty::Empty);
-    *response.status_mut() = status;
-    response
-}
-
-fn held_back<B>() -> http::Response<OrEmpty<B>> {
-    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
 /// What is known of the request, apart from the service.
 struct Exchange {
     method: Method,
@@ -294,16 +235,6 @@ where
             self.set(Self::Called { response });
         }
     }
-}
-
-/// What hyper does itself on HTTP/1.
-fn answer_head<B: HttpBody>(response: &mut http::Response<OrEmpty<B>>) {
-    let length = response.body().size_hint().exact();
-    if let Some(length) = length.filter(|length| *length > 0) {
-        let entry = response.headers_mut().entry(CONTENT_LENGTH);
-        entry.or_insert_with(|| length.into());
-    }
-    *response.body_mut() = OrEmpty::Empty;
 }
 
 impl Exchange {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
 
-use super::Request;
+use super::head::Request;
 use crate::error::{HttpError, Result};
 
 impl Request {

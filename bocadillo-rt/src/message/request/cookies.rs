@@ -4,7 +4,7 @@ use cookie::Cookie;
 use http::header::COOKIE;
 use percent_encoding::percent_decode;
 
-use super::Request;
+use super::head::Request;
 
 impl Request {
     /// Returns the first cookie of this name, which is compared as it came. One that is malformed is as

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
-use super::Request;
+use super::head::Request;
 use crate::error::{HttpError, Result};
 
 impl Request {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 
-use super::{Field, Request, form, too_long};
+use super::{form, head::Request, multipart::Field, read::too_long};
 use crate::error::{Error, HttpError, Result};
 
 /// So many fields a form may have: as Starlette.

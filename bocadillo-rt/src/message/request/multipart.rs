@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
-use super::{Request, content_type::MediaType};
+use super::{content_type::MediaType, head::Request, read::too_long, stream::BodyStream};
 use crate::error::{BoxError, Error, HttpError, Result};
 
 impl Request {
@@ -85,7 +85,7 @@ const MAX_TURN: usize = 64 * 1024;
 
 /// The body as the parser gets it.
 struct Chunks {
-    body: super::BodyStream,
+    body: BodyStream,
     /// How much the parser has got since it has last given something. Only a number, and nobody else
     /// looks at the time.
     unparsed: Arc<AtomicUsize>,
@@ -210,7 +210,7 @@ impl Field<'_> {
             *self.left = self
                 .left
                 .checked_sub(chunk.len())
-                .ok_or_else(|| super::too_long(self.limit))?;
+                .ok_or_else(|| too_long(self.limit))?;
             all.extend_from_slice(&chunk);
         }
         Ok(all.into())

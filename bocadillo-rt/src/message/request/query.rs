@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::{Request, form};
+use super::{form, head::Request};
 use crate::error::Result;
 
 impl Request {

@@ -13,9 +13,9 @@ use futures_core::Stream;
 use tokio::time::Sleep;
 
 use super::{
-    Request, gone,
+    head::Request,
+    read::{gone, wait},
     source::{Gone, Source},
-    wait,
 };
 use crate::error::{Error, Result};
 

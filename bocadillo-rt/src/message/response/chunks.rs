@@ -42,7 +42,6 @@ impl Chunk for Vec<u8> {}
 impl Chunk for String {}
 impl Chunk for &'static str {}
 impl Chunk for &'static [u8] {}
-impl Chunk for super::Event {}
 
 /// The kinds: only the compiler names them.
 pub mod kinds {

@@ -4,7 +4,7 @@ use cookie::Cookie;
 use http::{HeaderName, HeaderValue, header::SET_COOKIE};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::Response;
+use super::build::Response;
 
 /// RFC 6265, and what the `cookie` crate encodes besides.
 const NOT_IN_A_VALUE: &AsciiSet = &CONTROLS

@@ -1,14 +1,8 @@
 //! What the client gets in place of what the view has built.
 
-use http::{
-    StatusCode,
-    header::{
-        ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-        ETAG, LAST_MODIFIED,
-    },
-};
+use http::{StatusCode, header::ALLOW};
 
-use super::{JSON, Response};
+use super::build::{JSON, Response};
 use crate::{
     error::{Error, HttpError, Title},
     guard::log,
@@ -25,24 +19,6 @@ impl Response {
         self.answer_http(http);
         if http.status().is_server_error() {
             tracing::error!(view, error = %error, "view failed");
-        }
-    }
-
-    /// What describes content that is not sent now.
-    #[cold]
-    pub(super) fn forget_content(&mut self) {
-        self.is_file = false;
-        let headers = &mut self.head.headers;
-        for header in [
-            ACCEPT_RANGES,
-            CONTENT_DISPOSITION,
-            CONTENT_ENCODING,
-            CONTENT_LENGTH,
-            CONTENT_RANGE,
-            ETAG,
-            LAST_MODIFIED,
-        ] {
-            headers.remove(header);
         }
     }
 

@@ -15,7 +15,10 @@ use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{IntoChunks, Response};
+use super::{
+    build::Response,
+    chunks::{Chunk, IntoChunks},
+};
 use crate::{error::BoxError, message::body::Body};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -43,6 +46,8 @@ pub struct Event {
     data: Option<String>,
     comment: Option<String>,
 }
+
+impl Chunk for Event {}
 
 impl Event {
     /// Creates an event with this text; it may have several lines.

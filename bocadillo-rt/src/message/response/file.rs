@@ -9,7 +9,7 @@ use http::{
 use tower_http::services::{ServeFile, fs::ServeFileSystemResponseBody};
 use tower_service::Service as _;
 
-use super::{Response, range};
+use super::{build::Response, range};
 use crate::{
     error::{HttpError, Result},
     message::{body::Body, request::Request},

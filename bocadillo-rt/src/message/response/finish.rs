@@ -1,16 +1,18 @@
 //! Makes what HTTP allows of what a view has built.
 
 use http::{
-    HeaderName, Method, StatusCode, Version,
+    HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::Body as _;
 
-use super::{Response, ZERO};
+use super::build::Response;
 use crate::{
     message::body::Body,
     sent::framing::{self, may_have_content},
 };
+
+const ZERO: HeaderValue = HeaderValue::from_static("0");
 
 impl Response {
     /// Whether there is nothing to do about it before it can be sent.

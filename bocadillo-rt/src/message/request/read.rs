@@ -1,0 +1,229 @@
+//! Reads a request's body whole.
+
+use std::{
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    head::Request,
+    source::{Gone, Source},
+};
+use crate::error::{Error, HttpError, Result};
+
+impl Request {
+    /// Reads the whole body; again returns the same.
+    ///
+    /// # Errors
+    ///
+    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off, a 408 if its next
+    /// part does not come for 30 s ([`Limits`](crate::Limits) have both); an error that says
+    /// so, a 500, if it was taken as a stream or a form with files before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was read by a future that is dropped is lost.
+    pub async fn body(&mut self) -> Result<Bytes> {
+        if let Source::Read(bytes) = &self.body {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read_body().await?;
+        self.body = Source::Read(bytes.clone());
+        Ok(bytes)
+    }
+
+    async fn read_body(&mut self) -> Result<Bytes> {
+        let limit = self.body_limit();
+        if let Some(why) = self.as_gone() {
+            return Err(gone(why, limit));
+        }
+        let mut read = Collected::Nothing;
+        let mut timer = None;
+        // Unless this comes to its end.
+        self.is_lost = true;
+        let end = poll_fn(|cx| self.poll_read(cx, &mut read, &mut timer, limit)).await;
+        self.is_lost = false;
+        end.map_err(|why| {
+            self.body = Source::Gone(why);
+            gone(why, limit)
+        })
+    }
+
+    #[inline]
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut Collected,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        limit: usize,
+    ) -> Poll<Result<Bytes, Gone>> {
+        if self.body.at_least() > limit as u64 {
+            return Poll::Ready(Err(Gone::TooLong));
+        }
+        while !self.body.has_ended() {
+            let Poll::Ready(next) = self.body.poll_next(cx) else {
+                return wait(timer, self.body_timeout(), cx).map(Err);
+            };
+            *timer = None;
+            let Some(data) = next.transpose()? else {
+                break;
+            };
+            if read.len() + data.len() > limit {
+                return Poll::Ready(Err(Gone::TooLong));
+            }
+            if self.body.has_ended() && matches!(read, Collected::Nothing) {
+                return Poll::Ready(Ok(data));
+            }
+            read.push(data);
+        }
+        Poll::Ready(Ok(mem::take(read).into()))
+    }
+
+    fn as_gone(&self) -> Option<Gone> {
+        self.body.as_gone().or(self.is_lost.then_some(Gone::Lost))
+    }
+
+    /// Reads the body as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Self::body), and a 400 if it is not UTF-8.
+    pub async fn text(&mut self) -> Result<String> {
+        let bytes = self.body().await?;
+        let text = String::from_utf8(bytes.into());
+        text.map_err(|_| HttpError::new(400).detail("The body is not UTF-8.").into())
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Self::body); a 415 if its content type says that it is something else, and a 400
+    /// with the place of the mistake if it does not parse.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.expect_json()?;
+        let parse =
+            |bytes: &Bytes| serde_json::from_slice(bytes).map_err(|_| malformed::<T>(bytes));
+        if let Source::Read(bytes) = &self.body {
+            return parse(bytes);
+        }
+        let bytes = self.read_body().await?;
+        let value = parse(&bytes);
+        self.body = Source::Read(bytes);
+        value
+    }
+}
+
+/// Pending while there is time to wait for the next part of a body. Most are there: a timer is made
+/// when one is not.
+#[cold]
+pub(super) fn wait(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    limit: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<Gone> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+    timer.as_mut().poll(cx).map(|()| Gone::Late)
+}
+
+/// A body as far as it has come. Most are one frame, which need not be copied.
+#[derive(Default)]
+enum Collected {
+    #[default]
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(data) => data.len(),
+            Self::Many(all) => all.len(),
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        *self = match mem::take(self) {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => Self::add(first.into(), &data),
+            Self::Many(all) => Self::add(all, &data),
+        };
+    }
+
+    fn add(mut all: BytesMut, data: &[u8]) -> Self {
+        all.extend_from_slice(data);
+        Self::Many(all)
+    }
+}
+
+impl From<Collected> for Bytes {
+    fn from(read: Collected) -> Self {
+        match read {
+            Collected::Nothing => Self::new(),
+            Collected::One(data) => data,
+            Collected::Many(all) => all.freeze(),
+        }
+    }
+}
+
+/// Why a body cannot be read.
+#[cold]
+pub(super) fn gone(why: Gone, limit: usize) -> Error {
+    match why {
+        Gone::Taken => Error::msg(
+            "the request's body was taken by `stream` or `multipart` before; read it by `body` \
+             first, which can be done again",
+        ),
+        Gone::Lost => Error::msg(
+            "the request's body was lost: the future that read it was dropped before its end",
+        ),
+        Gone::TooLong => too_long(limit),
+        Gone::TooLongForLayer => {
+            let detail = "The body is longer than a layer around the app allows.";
+            HttpError::new(413).detail(detail).into()
+        }
+        Gone::Late => HttpError::new(408).detail("The body took too long.").into(),
+        Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
+    }
+}
+
+pub(super) fn too_long(limit: usize) -> Error {
+    let detail = format!("The body is longer than {limit} bytes.");
+    HttpError::new(413).detail(detail).into()
+}
+
+/// Parses once more, to say where the mistake is.
+#[cold]
+fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize::<_, T>(&mut json);
+    let detail = match parsed {
+        Err(error) => {
+            let what = match error.inner().classify() {
+                Category::Data => "not as expected",
+                Category::Io | Category::Syntax | Category::Eof => "malformed",
+            };
+            match &*error.path().to_string() {
+                // At the top, or before it was clear where.
+                "." | "?" => format!("JSON is {what}: {}", error.inner()),
+                path => format!("JSON is {what} at `{path}`: {}", error.inner()),
+            }
+        }
+        // What comes after it.
+        Ok(_) => match json.end() {
+            Err(error) => format!("JSON is malformed: {error}"),
+            Ok(()) => "JSON is malformed.".to_owned(),
+        },
+    };
+    HttpError::new(400).detail(detail).into()
+}

@@ -1,0 +1,85 @@
+//! The answer of a tower service, and those that the server gives in its place.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, RETRY_AFTER},
+};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::message::body::Body;
+
+pin_project! {
+    /// The service's body, or the empty one of a response that it knows nothing of.
+    #[project = OrEmptyProj]
+    pub(crate) enum OrEmpty<B> {
+        Body { #[pin] body: B },
+        Empty,
+    }
+}
+
+impl<B: HttpBody> HttpBody for OrEmpty<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project() {
+            OrEmptyProj::Body { body } => body.poll_frame(cx),
+            OrEmptyProj::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Body { body } => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Body { body } => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl From<OrEmpty<Self>> for Body {
+    fn from(body: OrEmpty<Self>) -> Self {
+        match body {
+            OrEmpty::Body { body } => body,
+            OrEmpty::Empty => Self::empty(),
+        }
+    }
+}
+
+pub(super) fn empty<B>(status: StatusCode) -> http::Response<OrEmpty<B>> {
+    let mut response = http::Response::new(OrEmpty::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn held_back<B>() -> http::Response<OrEmpty<B>> {
+    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// What hyper does itself on HTTP/1.
+pub(super) fn answer_head<B: HttpBody>(response: &mut http::Response<OrEmpty<B>>) {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        let entry = response.headers_mut().entry(CONTENT_LENGTH);
+        entry.or_insert_with(|| length.into());
+    }
+    *response.body_mut() = OrEmpty::Empty;
+}
