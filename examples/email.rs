@@ -59,7 +59,7 @@ async fn main() -> bocadillo::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bocadillo::{background::State, testing::Client};
+    use bocadillo::{background::TaskState, testing::Client};
     use tokio::{
         io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
         net::TcpListener,
@@ -99,7 +99,7 @@ mod tests {
         let response = client.post("/orders").body("Ada <ada@example.net>").await;
         assert_eq!(response.status(), 201);
         let reports = response.tasks().await;
-        assert_eq!(reports[0].outcome, State::Completed, "{reports:?}");
+        assert_eq!(reports[0].outcome, TaskState::Completed, "{reports:?}");
         let mail = taken.await.expect("no panic").expect("a mail").join("\n");
         assert!(mail.contains("RCPT TO:<ada@example.net>"), "{mail}");
         assert!(mail.contains("Subject: Your order"), "{mail}");

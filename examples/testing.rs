@@ -37,7 +37,7 @@ async fn main() -> bocadillo::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bocadillo::{background::State, testing::Client};
+    use bocadillo::{background::TaskState, testing::Client};
     use std::time::Duration;
 
     /// With paused time no test waits for a timer.
@@ -53,14 +53,14 @@ mod tests {
         let reports = reports.expect("the tasks end in time");
         // In the order in which they ended.
         assert_eq!(reports[0].name, "send_confirmation");
-        assert_eq!(reports[0].outcome, State::Completed);
+        assert_eq!(reports[0].outcome, TaskState::Completed);
     }
 
     #[tokio::test]
     async fn a_failure_is_seen() {
         let response = Client::new(app()).post("/orders").body("nobody").await;
         let reports = response.tasks().await;
-        assert_eq!(reports[0].outcome, State::Failed);
+        assert_eq!(reports[0].outcome, TaskState::Failed);
         assert_eq!(reports[0].error.as_deref(), Some("no address"));
     }
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, net::IpAddr};
 
 use bocadillo::{
     App, Request, Response, background,
-    background::{Report, State},
+    background::{Report, TaskState},
     route,
     testing::Client,
     view,
@@ -31,7 +31,7 @@ async fn reports(app: App, path: &str) -> Vec<Report> {
 async fn names(app: App, path: &str) -> Vec<String> {
     let reports = reports(app, path).await;
     let name = |report: &Report| {
-        assert_eq!(report.outcome, State::Completed, "{report:?}");
+        assert_eq!(report.outcome, TaskState::Completed, "{report:?}");
         report.name.to_string()
     };
     let mut names: Vec<_> = reports.iter().map(name).collect();
@@ -81,7 +81,7 @@ async fn an_error_becomes_the_type_that_is_written() {
     let reports = reports(App::new().add("/", &["get"], coerces), "/").await;
     assert_eq!(reports.len(), 5);
     for report in reports {
-        assert_eq!(report.outcome, State::Failed, "{report:?}");
+        assert_eq!(report.outcome, TaskState::Failed, "{report:?}");
         assert_eq!(report.error.as_deref(), Some("mine"), "{report:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use bocadillo::{
     App, HttpError, Request, Response, Runner, Task,
-    background::{State, When},
+    background::{TaskState, When},
     route,
     testing::Client,
 };
@@ -51,9 +51,9 @@ async fn a_panic_of_what_is_let_go_hurts_nobody() {
     let app = App::new().route(skipped).route(undelivered);
     let client = Client::new(app.route(replaced));
     for (path, status, outcome) in [
-        ("/skipped", 409, State::Skipped),
-        ("/undelivered", 200, State::Skipped),
-        ("/replaced", 200, State::Replaced),
+        ("/skipped", 409, TaskState::Skipped),
+        ("/undelivered", 200, TaskState::Skipped),
+        ("/replaced", 200, TaskState::Replaced),
     ] {
         let response = client.get(path).await;
         assert_eq!(response.status(), status, "{path}");
@@ -63,7 +63,7 @@ async fn a_panic_of_what_is_let_go_hurts_nobody() {
             .iter()
             .map(|report| (&*report.name, report.outcome))
             .collect();
-        let expected = [("bomb", outcome), ("innocent", State::Completed)];
+        let expected = [("bomb", outcome), ("innocent", TaskState::Completed)];
         assert_eq!(ends, expected, "{path}");
     }
     let stats = client.runner().stats();
@@ -125,7 +125,7 @@ async fn a_panic_of_an_error_is_a_panic() {
     }
     let response = Client::new(App::new().route(view)).get("/").await;
     let reports = response.tasks().await;
-    assert_eq!(reports[0].outcome, State::Panicked);
+    assert_eq!(reports[0].outcome, TaskState::Panicked);
     assert_eq!(reports[0].error.as_deref(), Some("it says nothing"));
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use bocadillo::{
     App, Body, HttpError, Request, Response, Runner, background,
-    background::{Report, State},
+    background::{Report, TaskState},
     route,
     sent::Delivery,
     testing::Client,
@@ -310,7 +310,7 @@ async fn a_service_that_panics_is_contained() {
     let report = reports.next().await;
     assert_eq!(
         (&*report.name, report.outcome),
-        ("of_a_service", State::Completed)
+        ("of_a_service", TaskState::Completed)
     );
     let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
     let response = http2_request(&mut send, "GET", "/svc/panics").await;
@@ -485,7 +485,7 @@ async fn layers_keep_the_promises() {
     let report = reports.next().await;
     assert_eq!(
         (&*report.name, report.outcome),
-        ("after_slow", State::Completed)
+        ("after_slow", TaskState::Completed)
     );
     assert!(
         matches!(report.delivery, Some(Delivery::Aborted { .. })),
@@ -497,11 +497,11 @@ async fn layers_keep_the_promises() {
         .send("POST /reads HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
         .await;
     assert_eq!(client.reply(false).await.body, "5");
-    assert_eq!(reports.next().await.outcome, State::Completed);
+    assert_eq!(reports.next().await.outcome, TaskState::Completed);
     let long = "x".repeat(1001);
     client.send(&format!("POST /reads HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{long}\r\n0\r\n\r\n")).await;
     assert!(client.reply(false).await.status() >= 400);
-    assert_eq!(reports.next().await.outcome, State::Skipped);
+    assert_eq!(reports.next().await.outcome, TaskState::Skipped);
 
     // Preflight: the app is not asked.
     client.send("OPTIONS /large HTTP/1.1\r\nhost: a\r\norigin: http://b\r\naccess-control-request-method: GET\r\n\r\n").await;

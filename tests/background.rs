@@ -14,7 +14,7 @@ use std::{
 
 use bocadillo::{
     App, HttpError, Request, Response, Runner, Task,
-    background::{self, Report, State},
+    background::{self, Report, TaskState},
     gather, route,
     sent::Delivery,
     testing::Client,
@@ -175,7 +175,10 @@ async fn latest_registration_wins() {
     let ends: Vec<_> = reports.iter().map(|it| (&*it.name, it.outcome)).collect();
     assert_eq!(
         ends,
-        [("first", State::Replaced), ("second", State::Completed)]
+        [
+            ("first", TaskState::Replaced),
+            ("second", TaskState::Completed)
+        ]
     );
     let stats = client.runner().stats();
     assert_eq!(
@@ -298,7 +301,9 @@ async fn at_most_64_tasks_a_response() {
 
     let client = Client::new(App::new().add("/", &["get"], view));
     let reports = client.get("/").await.tasks().await;
-    let completed = reports.iter().filter(|it| it.outcome == State::Completed);
+    let completed = reports
+        .iter()
+        .filter(|it| it.outcome == TaskState::Completed);
     assert_eq!((reports.len(), completed.count()), (70, 64));
     let stats = client.runner().stats();
     assert_eq!(
@@ -327,7 +332,7 @@ async fn gathered_futures_do_not_stop_each_other() {
     let log = Log::default();
     let app = App::new().state(Arc::clone(&log)).add("/", &["get"], run);
     let reports = Client::new(app).get("/").await.tasks().await;
-    assert_eq!(reports[0].outcome, State::Failed);
+    assert_eq!(reports[0].outcome, TaskState::Failed);
     let error = reports[0].error.as_deref().expect("an error");
     assert!(
         error.contains("no mail server") && error.contains("no printer"),
@@ -369,7 +374,7 @@ async fn task_runs_when_the_view_fails() {
         (500, "500 Internal Server Error")
     );
     assert_eq!(response.headers()["x-kept"], "yes");
-    assert_eq!(response.tasks().await[0].outcome, State::Completed);
+    assert_eq!(response.tasks().await[0].outcome, TaskState::Completed);
 
     let response = client.get("/refuses").await;
     let body = r#"{"error":"403 Forbidden","status":403,"detail":"members only"}"#;

@@ -12,7 +12,7 @@ use std::{
 
 use bocadillo::{
     App, Request, Response, Runner, Task,
-    background::{self, Builder, Overflow, State, When, gather},
+    background::{self, Builder, Overflow, TaskState, When, gather},
     testing::Client,
 };
 use support::{Gate, Http1, soon, start};
@@ -82,7 +82,7 @@ fn a_task_that_is_always_busy_times_out() {
         runtime(1).block_on(async {
             let (_, client) = tasks_of(runner.timeout(50 * MS), || [Task::new(busy())]);
             let reports = client.get("/").await.tasks().await;
-            assert_eq!(reports[0].outcome, State::TimedOut);
+            assert_eq!(reports[0].outcome, TaskState::TimedOut);
         });
     }
     // Where time may be paused, too.
@@ -92,7 +92,7 @@ fn a_task_that_is_always_busy_times_out() {
     runtime.expect("a runtime").block_on(async {
         let (_, client) = tasks_of(Runner::current().timeout(50 * MS), || [Task::new(busy())]);
         let reports = client.get("/").await.tasks().await;
-        assert_eq!(reports[0].outcome, State::TimedOut);
+        assert_eq!(reports[0].outcome, TaskState::TimedOut);
     });
 }
 
@@ -113,7 +113,7 @@ fn each_task_times_out_in_its_own_time() {
         for report in &reports {
             let ran = report.ended_at - report.started_at.expect("it was started");
             let limit = Duration::from_millis(report.name.parse().expect("a number"));
-            assert_eq!(report.outcome, State::TimedOut);
+            assert_eq!(report.outcome, TaskState::TimedOut);
             assert!(ran >= limit && ran < limit + SECOND, "{ran:?} of {limit:?}");
         }
     });
@@ -174,7 +174,7 @@ async fn a_destructor_that_panics_stops_no_other_member() {
     });
     let reports = client.get("/").await.tasks().await;
     assert_eq!(ran.load(SeqCst), 1);
-    assert_eq!(reports[0].outcome, State::Failed);
+    assert_eq!(reports[0].outcome, TaskState::Failed);
     let error = reports[0].error.as_deref().expect("an error");
     assert!(error.contains("panicked: as the test wants"), "{error}");
 }
@@ -220,7 +220,7 @@ async fn a_member_for_successful_views_is_left_out_after_a_failed_one() {
     let ran = Arc::new(AtomicUsize::new(0));
     let app = App::new().add("/", &["get"], view).state(Arc::clone(&ran));
     let reports = Client::new(app).get("/").await.tasks().await;
-    assert_eq!(reports[0].outcome, State::Completed);
+    assert_eq!(reports[0].outcome, TaskState::Completed);
     assert_eq!(ran.load(SeqCst), 0);
 }
 
@@ -263,7 +263,7 @@ fn functions_that_wait_for_a_thread_keep_no_task_from_its_place() {
         assert!(
             reports
                 .iter()
-                .all(|report| report.outcome == State::Completed)
+                .all(|report| report.outcome == TaskState::Completed)
         );
     });
 }
@@ -376,49 +376,57 @@ fn without_a_runtime_a_task_is_refused_at_once() {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(polled, Poll::Ready(_)));
-    assert_eq!(*told.lock().expect("no panic"), [State::Refused]);
+    assert_eq!(*told.lock().expect("no panic"), [TaskState::Refused]);
     assert_eq!(runner.stats().refused, 1);
 }
 
 #[tokio::test]
 async fn extreme_settings_are_taken_at_their_word() {
     type Set = fn(Builder) -> Builder;
-    let settings: [(&str, Set, State); 12] = [
-        ("max_running 0", |b| b.max_running(0), State::Completed),
-        ("max_running 1", |b| b.max_running(1), State::Completed),
+    let settings: [(&str, Set, TaskState); 12] = [
+        ("max_running 0", |b| b.max_running(0), TaskState::Completed),
+        ("max_running 1", |b| b.max_running(1), TaskState::Completed),
         (
             "max_running MAX",
             |b| b.max_running(usize::MAX),
-            State::Completed,
+            TaskState::Completed,
         ),
-        ("max_waiting 0", |b| b.max_waiting(0), State::Refused),
-        ("max_waiting 1", |b| b.max_waiting(1), State::Completed),
+        ("max_waiting 0", |b| b.max_waiting(0), TaskState::Refused),
+        ("max_waiting 1", |b| b.max_waiting(1), TaskState::Completed),
         (
             "max_waiting MAX",
             |b| b.max_waiting(usize::MAX),
-            State::Completed,
+            TaskState::Completed,
         ),
-        ("max_blocking 0", |b| b.max_blocking(0), State::Completed),
+        (
+            "max_blocking 0",
+            |b| b.max_blocking(0),
+            TaskState::Completed,
+        ),
         (
             "max_blocking MAX",
             |b| b.max_blocking(usize::MAX),
-            State::Completed,
+            TaskState::Completed,
         ),
-        ("timeout 0", |b| b.timeout(Duration::ZERO), State::TimedOut),
+        (
+            "timeout 0",
+            |b| b.timeout(Duration::ZERO),
+            TaskState::TimedOut,
+        ),
         (
             "timeout MAX",
             |b| b.timeout(Duration::MAX),
-            State::Completed,
+            TaskState::Completed,
         ),
         (
             "threshold 0",
             |b| b.blocking_threshold(Duration::ZERO),
-            State::Completed,
+            TaskState::Completed,
         ),
         (
             "threshold MAX",
             |b| b.blocking_threshold(Duration::MAX),
-            State::Completed,
+            TaskState::Completed,
         ),
     ];
     for (name, set, outcome) in settings {

@@ -14,7 +14,7 @@ use std::{
 
 use bocadillo::{
     App, Body, BoxedService, HttpError, Request, Response, Runner, Task,
-    background::{Builder, Report, State, When},
+    background::{Builder, Report, TaskState, When},
     route,
 };
 use support::{
@@ -283,7 +283,7 @@ async fn ask(app: App, runner: Builder, path: &str, status: u16) -> Vec<Report> 
     reports
 }
 
-fn outcomes(reports: &[Report]) -> Vec<State> {
+fn outcomes(reports: &[Report]) -> Vec<TaskState> {
     reports.iter().map(|report| report.outcome).collect()
 }
 
@@ -294,23 +294,23 @@ async fn views_and_their_errors() {
     ] {
         let path = format!("/view/{what}");
         let reports = ask(app(), Runner::dedicated(1), &path, 500).await;
-        assert_eq!(outcomes(&reports), [State::Completed; 4], "{path}");
+        assert_eq!(outcomes(&reports), [TaskState::Completed; 4], "{path}");
     }
 }
 
 #[tokio::test]
 async fn tasks_and_what_they_hold() {
     for (what, status, outcome) in [
-        ("panics", 200, State::Panicked),
-        ("payload", 200, State::Panicked),
-        ("display", 200, State::Panicked),
-        ("source", 200, State::Panicked),
-        ("drop", 200, State::Panicked),
-        ("captured", 200, State::Panicked),
-        ("future", 200, State::Panicked),
-        ("timeout", 200, State::Panicked),
-        ("blocking", 200, State::Panicked),
-        ("skipped", 409, State::Skipped),
+        ("panics", 200, TaskState::Panicked),
+        ("payload", 200, TaskState::Panicked),
+        ("display", 200, TaskState::Panicked),
+        ("source", 200, TaskState::Panicked),
+        ("drop", 200, TaskState::Panicked),
+        ("captured", 200, TaskState::Panicked),
+        ("future", 200, TaskState::Panicked),
+        ("timeout", 200, TaskState::Panicked),
+        ("blocking", 200, TaskState::Panicked),
+        ("skipped", 409, TaskState::Skipped),
     ] {
         for runner in [Runner::dedicated(1), Runner::current()] {
             let path = format!("/task/{what}");
@@ -324,9 +324,9 @@ async fn tasks_and_what_they_hold() {
 async fn wrappers() {
     type Future = Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
     type Wrap = fn(Future) -> Future;
-    let wrappers: [(Wrap, State); 3] = [
-        (|_| panic!("as the test wants"), State::Panicked),
-        (|_| panic_any(Bomb), State::Panicked),
+    let wrappers: [(Wrap, TaskState); 3] = [
+        (|_| panic!("as the test wants"), TaskState::Panicked),
+        (|_| panic_any(Bomb), TaskState::Panicked),
         (
             |task| {
                 Box::pin(async move {
@@ -334,7 +334,7 @@ async fn wrappers() {
                     task.await;
                 })
             },
-            State::Panicked,
+            TaskState::Panicked,
         ),
     ];
     for (wrap, outcome) in wrappers {
@@ -353,11 +353,11 @@ async fn layers() {
         }));
         let path = format!("/layer/{what}");
         let reports = ask(app, Runner::dedicated(1), &path, 500).await;
-        assert_eq!(outcomes(&reports), [State::Completed; 4], "{path}");
+        assert_eq!(outcomes(&reports), [TaskState::Completed; 4], "{path}");
     }
     let app = app().layer(tower_layer::layer_fn(DropsBadly));
     let reports = ask(app, Runner::dedicated(1), "/layer/drop", 200).await;
-    assert_eq!(outcomes(&reports), [State::Completed; 4]);
+    assert_eq!(outcomes(&reports), [TaskState::Completed; 4]);
 }
 
 /// Before anything is registered.
@@ -395,7 +395,7 @@ async fn subscribers() {
     }
     let _broken = tracing::subscriber::set_default(Broken);
     let reports = ask(app(), Runner::dedicated(1), "/task/panics", 200).await;
-    assert_eq!(outcomes(&reports), [State::Panicked; 4]);
+    assert_eq!(outcomes(&reports), [TaskState::Panicked; 4]);
     let reports = ask(app(), Runner::dedicated(1), "/view/panics", 500).await;
-    assert_eq!(outcomes(&reports), [State::Completed; 4]);
+    assert_eq!(outcomes(&reports), [TaskState::Completed; 4]);
 }

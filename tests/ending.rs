@@ -12,7 +12,7 @@ use std::{
 
 use bocadillo::{
     App, HttpError, Limits, Request, Response, Runner, Task,
-    background::{self, Builder, State, When},
+    background::{self, Builder, TaskState, When},
     testing::Client,
 };
 use support::{Gate, Http1, PATIENCE, http2, http2_request, soon};
@@ -241,7 +241,7 @@ async fn a_function_that_was_not_called_before_its_timeout_never_is() {
     });
     let reports = runtime.spawn(async move { client.get("/").await.tasks().await });
     let reports = soon("the task", reports).await.expect("no panic");
-    assert_eq!(reports[0].outcome, State::TimedOut);
+    assert_eq!(reports[0].outcome, TaskState::TimedOut);
     gate.open();
     // Behind whatever waits for the thread.
     let last = runtime.spawn_blocking(|| {});

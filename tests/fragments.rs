@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bocadillo::{
-    App, Request, Response, background, background::State, route, testing::Client, view,
+    App, Request, Response, background, background::TaskState, route, testing::Client, view,
 };
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -117,9 +117,9 @@ async fn names(path: &str) -> Vec<String> {
         .map(|report| {
             let is_endless = report.name == "by_a_path";
             let expected = if is_endless {
-                State::TimedOut
+                TaskState::TimedOut
             } else {
-                State::Completed
+                TaskState::Completed
             };
             assert_eq!(report.outcome, expected, "{path}: {report:?}");
             report.name.to_string()

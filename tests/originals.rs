@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bocadillo::{App, HttpError, Request, Response, background::State, route, testing::Client};
+use bocadillo::{App, HttpError, Request, Response, background::TaskState, route, testing::Client};
 use futures_core::Stream;
 use support::{Http1, start};
 
@@ -100,7 +100,7 @@ async fn tasks_and_headers_are_kept() {
         assert_eq!(response.headers()["x-kept"], "yes", "{path}: {why}");
         let reports = response.tasks().await;
         assert_eq!(reports.len(), 1, "{path}: {why}");
-        assert_eq!(reports[0].outcome, State::Completed, "{path}: {why}");
+        assert_eq!(reports[0].outcome, TaskState::Completed, "{path}: {why}");
     }
     let response = client.get("/stream-error").await;
     assert_eq!(response.text(), r#"{"error":"403 Forbidden","status":403}"#);

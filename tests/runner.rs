@@ -15,7 +15,7 @@ use std::{
 
 use bocadillo::{
     App, HttpError, Request, Response, Runner, Task,
-    background::{self, Overflow, State, When},
+    background::{self, Overflow, TaskState, When},
     route,
     sent::Delivery,
     testing::Client,
@@ -84,7 +84,7 @@ async fn registrations_beyond_max_waiting_are_refused_and_reported() {
     let refused = reports
         .all()
         .into_iter()
-        .filter(|it| it.outcome == State::Refused);
+        .filter(|it| it.outcome == TaskState::Refused);
     let names: Vec<_> = refused.map(|report| report.name).collect();
     assert_eq!(names, ["task 3", "task 4"]);
 }
@@ -211,8 +211,8 @@ async fn a_task_that_takes_too_long_is_dropped() {
         let report = reports.iter().find(|report| report.name == name);
         report.expect("a report of each").outcome
     };
-    assert_eq!(end("by_default"), State::TimedOut);
-    assert_eq!(end("its_own"), State::Completed);
+    assert_eq!(end("by_default"), TaskState::TimedOut);
+    assert_eq!(end("its_own"), TaskState::Completed);
     assert!(
         dropped.load(SeqCst),
         "it was dropped within its own context"
@@ -239,7 +239,7 @@ async fn a_function_that_takes_too_long_is_reported_and_left_behind() {
     let channels: Channels = Arc::new(Mutex::new(Some((released, ended))));
     let client = Client::new(App::new().route(slow).state(channels));
     let reports = client.get("/").await.tasks().await;
-    assert_eq!(reports[0].outcome, State::TimedOut);
+    assert_eq!(reports[0].outcome, TaskState::TimedOut);
     release.send(()).expect("it goes on");
     has_ended.recv_timeout(PATIENCE).expect("it ends");
 }
@@ -289,11 +289,13 @@ async fn conditions_depend_on_the_view_and_on_the_delivery() {
     ] {
         let reports = client.get(path).await.tasks().await;
         assert_eq!(reports.len(), 3, "{path}");
-        let ran = reports.iter().filter(|it| it.outcome == State::Completed);
+        let ran = reports
+            .iter()
+            .filter(|it| it.outcome == TaskState::Completed);
         let mut ran: Vec<_> = ran.map(|report| &*report.name).collect();
         ran.sort_unstable();
         assert_eq!(ran, expected, "{path}");
-        let skipped = reports.iter().filter(|it| it.outcome == State::Skipped);
+        let skipped = reports.iter().filter(|it| it.outcome == TaskState::Skipped);
         assert_eq!(skipped.count(), 3 - expected.len(), "{path}");
     }
 }
@@ -405,7 +407,7 @@ async fn a_function_that_waits_for_its_place_does_not_time_out() {
     let reports = client.get("/").await.tasks().await;
     assert_eq!(reports.len(), 2);
     for report in &reports {
-        assert_eq!(report.outcome, State::Completed, "{report:?}");
+        assert_eq!(report.outcome, TaskState::Completed, "{report:?}");
     }
     let began = |at: usize| reports[at].started_at.expect("it was called");
     assert!(
@@ -449,11 +451,13 @@ async fn blocking_functions_are_bounded_and_know_where_they_are() {
         .tasks()
         .await;
     assert!(running.most.load(SeqCst) <= 2);
-    let completed = reports.iter().filter(|it| it.outcome == State::Completed);
+    let completed = reports
+        .iter()
+        .filter(|it| it.outcome == TaskState::Completed);
     assert_eq!(completed.count(), 12);
     let panicked: Vec<_> = reports
         .iter()
-        .filter(|it| it.outcome == State::Panicked)
+        .filter(|it| it.outcome == TaskState::Panicked)
         .collect();
     assert_eq!(panicked.len(), 1);
     assert_eq!(panicked[0].error.as_deref(), Some("within"));
@@ -501,7 +505,7 @@ async fn a_report_says_everything() {
     assert_eq!(report.route.as_deref(), Some("/orders/{id}"));
     assert_eq!(report.status.map(|status| status.as_u16()), Some(201));
     assert_eq!(report.delivery, Some(Delivery::Sent));
-    assert_eq!(report.outcome, State::Failed);
+    assert_eq!(report.outcome, TaskState::Failed);
     assert_eq!(report.error.as_deref(), Some("no mail server"));
     let (sent, started) = (
         report.sent_at.expect("sent"),
@@ -788,5 +792,5 @@ async fn a_runner_may_be_dropped_anywhere() {
     let client = Client::with_runner(App::new().route(index), runner.clone());
     let response = client.get("/").await;
     drop((client, runner));
-    assert_eq!(response.tasks().await[0].outcome, State::Completed);
+    assert_eq!(response.tasks().await[0].outcome, TaskState::Completed);
 }

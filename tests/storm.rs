@@ -26,7 +26,7 @@ use std::{
 
 use bocadillo::{
     App, HttpError, Limits, Request, Response, Runner, Task,
-    background::{self, Report, State, When},
+    background::{self, Report, TaskState, When},
 };
 use rng::Rng;
 use support::{Twice, counts::sum, soon};
@@ -269,9 +269,9 @@ fn check(world: &World, reports: &[Report]) {
         let starts = started.get(&*report.name).copied().unwrap_or_default();
         let name = &report.name;
         let fits = match report.outcome {
-            State::Refused | State::Replaced | State::Skipped => starts == 0,
+            TaskState::Refused | TaskState::Replaced | TaskState::Skipped => starts == 0,
             // Before its first poll, or of a function before its call.
-            State::Cancelled | State::TimedOut => starts <= 1,
+            TaskState::Cancelled | TaskState::TimedOut => starts <= 1,
             _ => starts == 1,
         };
         assert!(

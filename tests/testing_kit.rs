@@ -12,7 +12,7 @@ use std::{
 
 use bocadillo::{
     App, Request, Response, Runner, Task, background,
-    background::{Background, Overflow, State},
+    background::{Background, Overflow, TaskState},
     testing::Client,
 };
 
@@ -49,7 +49,7 @@ async fn paused_time_works() {
         .get("/")
         .await;
     let reports = response.tasks().await;
-    assert_eq!(reports[0].outcome, State::Completed);
+    assert_eq!(reports[0].outcome, TaskState::Completed);
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
@@ -121,7 +121,7 @@ async fn the_runner_of_the_app_is_that_of_its_test() {
     let runner = app.runner().clone();
     let reports = Client::new(app).get("/").await.tasks().await;
     let outcomes: Vec<_> = reports.iter().map(|report| report.outcome).collect();
-    assert_eq!(outcomes, [State::Refused, State::TimedOut]);
+    assert_eq!(outcomes, [TaskState::Refused, TaskState::TimedOut]);
     assert_eq!(*told.lock().expect("no panic"), outcomes);
     assert_eq!(wrapped.load(SeqCst), 1);
     let stats = runner.stats();

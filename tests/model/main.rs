@@ -19,7 +19,7 @@ use std::{env, sync::Arc, time::Duration};
 
 use bocadillo::{
     App, HttpError, Request, Response, Runner, Task,
-    background::{self, Overflow, Report, State, Stats},
+    background::{self, Overflow, Report, Stats, TaskState},
     testing::Client,
 };
 use plan::{Ending, Plan, TaskPlan, ViewEnd};
@@ -90,17 +90,17 @@ async fn end(ending: Ending, running: Running) -> Result<(), bocadillo::BoxError
         }
         Ending::Fails(time) => {
             sleep(time).await;
-            running.ends(State::Failed);
+            running.ends(TaskState::Failed);
             return Err("planned".into());
         }
         Ending::Panics => {
-            running.ends(State::Panicked);
+            running.ends(TaskState::Panicked);
             panic!("planned");
         }
         Ending::Never => std::future::pending().await,
         Ending::WhenCancelled => background::current().cancelled().await,
     }
-    running.ends(State::Completed);
+    running.ends(TaskState::Completed);
     Ok(())
 }
 
@@ -162,14 +162,14 @@ fn check(records: &Records, stats: Stats, reports: &[Report]) {
     );
     assert_eq!((stats.waiting, stats.running), (0, 0), "nothing is left");
     let states = [
-        (State::Completed, stats.completed),
-        (State::Failed, stats.failed),
-        (State::Panicked, stats.panicked),
-        (State::TimedOut, stats.timed_out),
-        (State::Cancelled, stats.cancelled),
-        (State::Replaced, stats.replaced),
-        (State::Skipped, stats.skipped),
-        (State::Refused, stats.refused),
+        (TaskState::Completed, stats.completed),
+        (TaskState::Failed, stats.failed),
+        (TaskState::Panicked, stats.panicked),
+        (TaskState::TimedOut, stats.timed_out),
+        (TaskState::Cancelled, stats.cancelled),
+        (TaskState::Replaced, stats.replaced),
+        (TaskState::Skipped, stats.skipped),
+        (TaskState::Refused, stats.refused),
     ];
     let sum: u64 = states.iter().map(|(_, count)| count).sum();
     assert_eq!(sum, stats.registered, "the states add up");

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bocadillo::{
-    background::{Report, State, When},
+    background::{Report, TaskState, When},
     sent::Delivery,
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     replaced: AtomicBool,
     started: AtomicUsize,
     /// How it ended by itself.
-    end: Mutex<Option<State>>,
+    end: Mutex<Option<TaskState>>,
     /// What it holds was given back.
     dropped: AtomicBool,
 }
@@ -103,7 +103,7 @@ impl Running {
         Self(Arc::clone(&held.0))
     }
 
-    pub(crate) fn ends(&self, state: State) {
+    pub(crate) fn ends(&self, state: TaskState) {
         *self.0.end.lock().expect("no panic") = Some(state);
     }
 }
@@ -125,12 +125,12 @@ impl Record {
         assert!(started <= 1, "{name} was started {started} times");
         self.check_condition(report);
         match outcome {
-            State::Completed | State::Failed | State::Panicked => {
+            TaskState::Completed | TaskState::Failed | TaskState::Panicked => {
                 assert_eq!((started, end), (1, Some(outcome)), "{name}");
             }
-            State::TimedOut => assert_eq!((started, end), (1, None), "{name}"),
-            State::Cancelled => assert_eq!(end, None, "{name}"),
-            State::Replaced | State::Skipped | State::Refused => {
+            TaskState::TimedOut => assert_eq!((started, end), (1, None), "{name}"),
+            TaskState::Cancelled => assert_eq!(end, None, "{name}"),
+            TaskState::Replaced | TaskState::Skipped | TaskState::Refused => {
                 assert_eq!(started, 0, "{name} ran although it was {outcome}");
                 assert_eq!(report.started_at, None);
             }
@@ -142,19 +142,27 @@ impl Record {
     fn check_condition(&self, report: &Report) {
         let (name, outcome) = (self.name(), report.outcome);
         let is_replaced = self.replaced.load(SeqCst);
-        assert_eq!(outcome == State::Replaced, is_replaced, "{name}: {outcome}");
+        assert_eq!(
+            outcome == TaskState::Replaced,
+            is_replaced,
+            "{name}: {outcome}"
+        );
         let succeeded = |view: &Arc<View>| view.succeeded.load(SeqCst);
         match self.when {
             _ if is_replaced => {}
             When::Success => {
                 let is_skipped = !self.view.as_ref().is_some_and(succeeded);
-                assert_eq!(outcome == State::Skipped, is_skipped, "{name}: {outcome}");
+                assert_eq!(
+                    outcome == TaskState::Skipped,
+                    is_skipped,
+                    "{name}: {outcome}"
+                );
             }
-            When::Delivered if outcome == State::Skipped => {
+            When::Delivered if outcome == TaskState::Skipped => {
                 assert!(report.delivery != Some(Delivery::Sent), "{name}");
             }
             When::Delivered => assert!(report.delivery.is_none_or(Delivery::is_sent), "{name}"),
-            _ => assert_ne!(outcome, State::Skipped, "{name}"),
+            _ => assert_ne!(outcome, TaskState::Skipped, "{name}"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use bocadillo::{
     App, Request, Response, Runner, Task, background,
-    background::{Report, State},
+    background::{Report, TaskState},
     route,
 };
 use tokio::{
@@ -198,7 +198,7 @@ async fn a_drain_names_what_it_cuts_and_counts_it() {
     assert!(
         reports
             .iter()
-            .all(|it| matches!(it.outcome, State::Completed | State::Cancelled))
+            .all(|it| matches!(it.outcome, TaskState::Completed | TaskState::Cancelled))
     );
 }
 
@@ -212,7 +212,7 @@ async fn an_ended_runner_refuses() {
     let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
     assert!(runner.drain(PATIENCE).await.is_clean());
     let reports = client.get("/").await.tasks().await;
-    assert_eq!(reports[0].outcome, State::Refused);
+    assert_eq!(reports[0].outcome, TaskState::Refused);
     assert_eq!((runner.stats().registered, runner.stats().refused), (1, 1));
 }
 
@@ -227,7 +227,7 @@ async fn a_drain_waits_for_functions_that_were_left_behind() {
     let runner = Runner::current().build();
     let client = bocadillo::testing::Client::with_runner(App::new().route(index), runner.clone());
     let reports = client.get("/").await.tasks().await;
-    assert_eq!(reports[0].outcome, State::TimedOut);
+    assert_eq!(reports[0].outcome, TaskState::TimedOut);
     let report = runner.drain(PATIENCE).await;
     assert!(report.is_clean(), "{report}");
 }

@@ -8,7 +8,7 @@ use super::{
     job::{BoxedJob, Meta, now},
     launch, metrics,
     registrations::{Registrations, Unstarted},
-    report::State,
+    report::TaskState,
     run,
     runner::Runner,
     task::Task,
@@ -138,7 +138,7 @@ impl Runner {
     fn refuse_all(&self, tasks: &mut Registrations, meta: Meta) -> Option<Arc<Group>> {
         let all = tasks.take_tasks();
         let unstarted = tasks.unstarted().iter().map(|unstarted| unstarted.state);
-        let refused = all.iter().map(|_| State::Refused);
+        let refused = all.iter().map(|_| TaskState::Refused);
         let states: Vec<_> = unstarted.chain(refused).collect();
         metrics::registered(states.len(), 0);
         self.scheduler()
@@ -153,7 +153,7 @@ impl Runner {
     fn refuse(&self, tasks: Vec<Task>, meta: &Meta, why: &str) {
         for task in tasks {
             events::refused(task.info(), why);
-            self.report_unstarted(vec![Unstarted::new(&task, State::Refused)], meta);
+            self.report_unstarted(vec![Unstarted::new(&task, TaskState::Refused)], meta);
             task.discard();
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    report::{State as TaskState, Unfinished},
+    report::{TaskState, Unfinished},
     stats::{Pending, Stats},
 };
 

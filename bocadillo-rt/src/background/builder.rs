@@ -172,10 +172,10 @@ impl Builder {
     /// # Examples
     ///
     /// ```
-    /// use bocadillo::{Runner, background::State};
+    /// use bocadillo::{Runner, background::TaskState};
     ///
     /// let runner = Runner::builder().on_report(|report| {
-    ///     if report.outcome == State::Failed {
+    ///     if report.outcome == TaskState::Failed {
     ///         eprintln!("{} failed: {:?}", report.name, report.error);
     ///     }
     /// });

@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::{
     job::{End, Info},
-    report::{State, Unfinished},
+    report::{TaskState, Unfinished},
     runner::Runner,
 };
 use crate::guard::log;
@@ -44,11 +44,11 @@ fn log_end(info: &Info, end: &End) {
     let (state, error) = (end.state, end.error.as_deref().unwrap_or_default());
     let status = info.meta.status.map(|status| status.as_u16());
     match state {
-        State::Completed => tracing::debug!(task, %location, "background task completed"),
+        TaskState::Completed => tracing::debug!(task, %location, "background task completed"),
         _ if !tracing::enabled!(Level::ERROR) => {
             eprintln!("background task {state}: task={task} location={location} error={error}");
         }
-        State::Cancelled => {
+        TaskState::Cancelled => {
             tracing::warn!(task, %location, status, error, "background task cancelled");
         }
         _ => tracing::error!(task, %location, status, error, "background task {state}"),

@@ -17,7 +17,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
 
 use super::{
     group::Group,
-    report::{Report, State, Unfinished},
+    report::{Report, TaskState, Unfinished},
     runner::Runner,
     trace::TraceContext,
     worker::{BoxedWork, Pool},
@@ -138,7 +138,7 @@ impl Meta {
     }
 
     /// Returns the report of a task that never started.
-    pub(super) fn report(&self, state: State, at: Instant) -> Report {
+    pub(super) fn report(&self, state: TaskState, at: Instant) -> Report {
         Report {
             id: self.id,
             name: self.name.clone(),
@@ -231,13 +231,13 @@ impl fmt::Debug for Info {
 
 /// How a task that was started has ended.
 pub(super) struct End {
-    pub(super) state: State,
+    pub(super) state: TaskState,
     pub(super) error: Option<String>,
     pub(super) at: Instant,
 }
 
 impl End {
-    pub(super) fn new(state: State, error: Option<String>) -> Self {
+    pub(super) fn new(state: TaskState, error: Option<String>) -> Self {
         Self {
             state,
             error,

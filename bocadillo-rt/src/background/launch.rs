@@ -9,7 +9,7 @@ use super::{
     events,
     job::{BoxedJob, End, Info, Meta, When, now},
     metrics,
-    report::{Report, State},
+    report::{Report, TaskState},
     runner::{Runner, next_id},
     scheduler::Begin,
 };
@@ -101,10 +101,10 @@ fn skip(runner: &Runner, job: BoxedJob, delivery: Delivery) {
             info,
             "this server cannot tell whether its response was delivered",
         );
-        State::Refused
+        TaskState::Refused
     } else {
         events::skipped(info, "its response was not delivered");
-        State::Skipped
+        TaskState::Skipped
     };
     runner.scheduler().leave(runner.share(), state);
     leave(runner, job, state);
@@ -113,11 +113,11 @@ fn skip(runner: &Runner, job: BoxedJob, delivery: Delivery) {
 /// The runner has ended before there was room for the task.
 fn cancel(runner: &Runner, job: BoxedJob) {
     events::cancelled(job.info());
-    leave(runner, job, State::Cancelled);
+    leave(runner, job, TaskState::Cancelled);
 }
 
 /// Reports a task that does not wait any more and will not start, and drops it.
-fn leave(runner: &Runner, job: BoxedJob, state: State) {
+fn leave(runner: &Runner, job: BoxedJob, state: TaskState) {
     metrics::left();
     report_unstarted(runner, &job.info().meta, state);
     runner.scheduler().settle(runner.share(), 1);
@@ -178,7 +178,7 @@ impl Runner {
 }
 
 /// Reports a task that never started.
-pub(super) fn report_unstarted(runner: &Runner, meta: &Meta, state: State) {
+pub(super) fn report_unstarted(runner: &Runner, meta: &Meta, state: TaskState) {
     if !has_listener(runner, meta) {
         return;
     }

@@ -13,7 +13,7 @@ mod on {
     use crate::{
         background::{
             events,
-            report::{Report, State},
+            report::{Report, TaskState},
         },
         guard::guarded,
     };
@@ -74,16 +74,16 @@ mod on {
         counter!("bocadillo_tasks_ended_total", &labels).increment(1);
     }
 
-    fn label(state: State) -> &'static str {
+    fn label(state: TaskState) -> &'static str {
         match state {
-            State::Completed => "completed",
-            State::Failed => "failed",
-            State::Panicked => "panicked",
-            State::TimedOut => "timed_out",
-            State::Cancelled => "cancelled",
-            State::Replaced => "replaced",
-            State::Skipped => "skipped",
-            State::Refused => "refused",
+            TaskState::Completed => "completed",
+            TaskState::Failed => "failed",
+            TaskState::Panicked => "panicked",
+            TaskState::TimedOut => "timed_out",
+            TaskState::Cancelled => "cancelled",
+            TaskState::Replaced => "replaced",
+            TaskState::Skipped => "skipped",
+            TaskState::Refused => "refused",
         }
     }
 }

@@ -9,7 +9,7 @@
 //!    view changes nothing about that: there is a response then too.
 //! 3. **Started**: the response was [sent or aborted](crate::sent). If the client left before there
 //!    was a response, the tasks start when the view has ended.
-//! 4. **Ended**, in exactly one [`State`]. A task that fails or panics is logged with its name and
+//! 4. **Ended**, in exactly one [`TaskState`]. A task that fails or panics is logged with its name and
 //!    the place where it was registered; nothing else notices.
 //!
 //! Work that a task leaves behind by [`Context::spawn`] goes through the same states.
@@ -94,7 +94,7 @@
 //! | `bocadillo_task_wait_seconds` | histogram | `task` | from "sent" to the start |
 //! | `bocadillo_task_run_seconds` | histogram | `task` | from the start to the end |
 //!
-//! Names of tasks are labels: give the tasks of one kind one name. `outcome` is a [`State`]: in lower
+//! Names of tasks are labels: give the tasks of one kind one name. `outcome` is a [`TaskState`]: in lower
 //! case, `timed_out` with an underscore.
 //!
 //! # The end
@@ -139,7 +139,7 @@ pub use self::{
     handle::Background,
     job::When,
     outcome::Outcome,
-    report::{Report, State, Unfinished},
+    report::{Report, TaskState, Unfinished},
     runner::Runner,
     stats::Stats,
     task::{IntoTask, Task},

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, mem, panic::Location};
 
-use super::{events, job::When, report::State, task::Task};
+use super::{events, job::When, report::TaskState, task::Task};
 
 /// More registrations on one response are refused: so many are a loop that went wrong.
 const MAX_TASKS: usize = 64;
@@ -28,11 +28,11 @@ struct Rest {
 pub(crate) struct Unstarted {
     pub(super) name: Cow<'static, str>,
     pub(super) location: &'static Location<'static>,
-    pub(super) state: State,
+    pub(super) state: TaskState,
 }
 
 impl Unstarted {
-    pub(super) fn new(task: &Task, state: State) -> Self {
+    pub(super) fn new(task: &Task, state: TaskState) -> Self {
         Self {
             name: task.info().meta.name.clone(),
             location: task.info().location(),
@@ -65,9 +65,11 @@ impl Registrations {
         let rest = self.rest.get_or_insert_default();
         let mut old = mem::take(&mut rest.more);
         old.insert(0, first);
-        let replaced = old.iter().map(|task| Unstarted::new(task, State::Replaced));
+        let replaced = old
+            .iter()
+            .map(|task| Unstarted::new(task, TaskState::Replaced));
         rest.unstarted.extend(replaced);
-        let by = Unstarted::new(&task, State::Replaced);
+        let by = Unstarted::new(&task, TaskState::Replaced);
         self.first = Some(task);
         Discarded::Replaced { old, by }
     }
@@ -91,7 +93,7 @@ impl Registrations {
     }
 
     fn refuse(&mut self, task: Task) -> Discarded {
-        let refused = Unstarted::new(&task, State::Refused);
+        let refused = Unstarted::new(&task, TaskState::Refused);
         self.rest.get_or_insert_default().unstarted.push(refused);
         Discarded::Refused(Box::new(task))
     }
@@ -146,7 +148,7 @@ impl Registrations {
         let skipped: Vec<Task> = skipped;
         let unstarted = skipped
             .iter()
-            .map(|task| Unstarted::new(task, State::Skipped));
+            .map(|task| Unstarted::new(task, TaskState::Skipped));
         self.rest
             .get_or_insert_default()
             .unstarted

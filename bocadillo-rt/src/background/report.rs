@@ -9,7 +9,7 @@ use crate::sent::Delivery;
 /// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum State {
+pub enum TaskState {
     /// It ran to its end.
     Completed,
     /// It returned an error.
@@ -28,7 +28,7 @@ pub enum State {
     Refused,
 }
 
-impl State {
+impl TaskState {
     /// Returns `true` if the task ran to its end, whatever that was.
     #[must_use]
     pub fn has_run(self) -> bool {
@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for TaskState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Completed => "completed",
@@ -76,7 +76,7 @@ pub struct Report {
     /// When it ended, or was let go.
     pub ended_at: Instant,
     /// How it ended.
-    pub outcome: State,
+    pub outcome: TaskState,
     /// The error or the panic's message, with its causes.
     pub error: Option<String>,
 }

@@ -18,7 +18,7 @@ use super::{
     job::{self, BoxedJob, End, Ended, Info, Job, now},
     launch,
     outcome::Outcome,
-    report::State,
+    report::TaskState,
     runner::Runner,
     worker::{BoxedWork, Pool, Work, has_pausable_clock},
 };
@@ -127,7 +127,7 @@ where
 
     fn cut_off(self: Pin<&mut Self>) {
         let error = "its runtime was shut down".to_owned();
-        end_early(self, End::new(State::Cancelled, Some(error)));
+        end_early(self, End::new(TaskState::Cancelled, Some(error)));
     }
 
     fn clear(self: Pin<&mut Self>) {
@@ -165,7 +165,7 @@ fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<()> {
     let runner = info.meta.runner.as_ref();
     if runner.is_some_and(Runner::is_aborted) {
         let error = "cut off by the shutdown".to_owned();
-        end_early(job, End::new(State::Cancelled, Some(error)));
+        end_early(job, End::new(TaskState::Cancelled, Some(error)));
         return Poll::Ready(());
     }
     let begun = now();
@@ -185,7 +185,7 @@ fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<()> {
             end_early(job, end);
         }
         // The length is not noted: a backtrace takes most of it.
-        Err(panic) => end_early(job, End::new(State::Panicked, Some(panic))),
+        Err(panic) => end_early(job, End::new(TaskState::Panicked, Some(panic))),
     }
     Poll::Ready(())
 }
@@ -193,16 +193,16 @@ fn poll(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<()> {
 /// Returns how a task ended whose future has returned this.
 fn end_of(ended: Ended) -> End {
     match ended.map_err(describe) {
-        Ok(()) => End::new(State::Completed, None),
-        Err(Ok(error)) => End::new(State::Failed, Some(error)),
-        Err(Err(panic)) => End::new(State::Panicked, Some(panic)),
+        Ok(()) => End::new(TaskState::Completed, None),
+        Err(Ok(error)) => End::new(TaskState::Failed, Some(error)),
+        Err(Err(panic)) => End::new(TaskState::Panicked, Some(panic)),
     }
 }
 
 /// Ends a task whose future has not returned: drops the future, and accounts for the task.
 fn end_early(mut job: Pin<&mut dyn Job>, mut end: End) {
     if let Err(panic) = job.as_mut().drop_future() {
-        end.state = State::Panicked;
+        end.state = TaskState::Panicked;
         end.error = Some(panic);
     }
     finish(job.info_mut(), end);
@@ -289,7 +289,7 @@ fn timed_out(info: &Info) -> End {
         .as_ref()
         .and_then(|runner| runner.settings().timeout));
     let error = format!("it ran for longer than {:?}", ran.unwrap_or_default());
-    End::new(State::TimedOut, Some(error))
+    End::new(TaskState::TimedOut, Some(error))
 }
 
 /// Where the task's result waits for the wrapper's end.

@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     account::{Account, OnTurn, Place, Queued, Scope},
-    report::{State as TaskState, Unfinished},
+    report::{TaskState, Unfinished},
     stats::{Pending, Stats},
 };
 

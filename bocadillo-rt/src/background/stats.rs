@@ -1,6 +1,6 @@
 //! Numbers of what is under way.
 
-use super::report::State as TaskState;
+use super::report::TaskState;
 
 /// How many tasks are in which state.
 ///

@@ -6,7 +6,7 @@
 //! # Examples
 //!
 //! ```
-//! use bocadillo::{App, Request, Response, background::State, testing::Client};
+//! use bocadillo::{App, Request, Response, background::TaskState, testing::Client};
 //! use std::time::Duration;
 //!
 //! async fn create_order(_req: &mut Request, res: &mut Response) {
@@ -21,7 +21,7 @@
 //! assert_eq!(response.status(), 201);
 //!
 //! let reports = response.tasks().await;
-//! assert_eq!(reports[0].outcome, State::Completed);
+//! assert_eq!(reports[0].outcome, TaskState::Completed);
 //! # }
 //! ```
 

@@ -8,7 +8,7 @@ use std::{
 
 use bocadillo::{
     App, Request, Response, background,
-    background::{State, When},
+    background::{TaskState, When},
     route,
     testing::Client,
     view,
@@ -162,7 +162,7 @@ async fn webhook(_req: &mut Request, res: &mut Response) {
     res.status(202);
 }
 
-async fn ends(client: &Client, path: &str) -> Vec<(String, State)> {
+async fn ends(client: &Client, path: &str) -> Vec<(String, TaskState)> {
     let reports = client.get(path).await.tasks().await;
     let ends = reports.into_iter();
     let mut ends: Vec<_> = ends.map(|it| (it.name.into_owned(), it.outcome)).collect();
@@ -184,7 +184,7 @@ async fn main() {
             .route(webhook),
     );
     let noted = || std::mem::take(&mut *log.lock().expect("nobody panics"));
-    let done = |name: &str| (name.to_owned(), State::Completed);
+    let done = |name: &str| (name.to_owned(), TaskState::Completed);
 
     assert_eq!(ends(&client, "/cloned").await, [done("a clone")]);
     assert_eq!(noted(), ["view", "task"]);
@@ -193,11 +193,11 @@ async fn main() {
     assert_eq!(noted(), ["view", "2 1 shared!"]);
 
     let expected = [
-        ("fifth", State::Failed),
-        ("fourth", State::Skipped),
-        ("named by a path", State::TimedOut),
-        ("second", State::TimedOut),
-        ("third", State::Skipped),
+        ("fifth", TaskState::Failed),
+        ("fourth", TaskState::Skipped),
+        ("named by a path", TaskState::TimedOut),
+        ("second", TaskState::TimedOut),
+        ("third", TaskState::Skipped),
     ];
     let expected = expected.map(|(name, state)| (name.to_owned(), state));
     assert_eq!(ends(&client, "/several").await, expected);
@@ -206,7 +206,7 @@ async fn main() {
     assert_eq!(ends(&client, "/anywhere").await, names.map(done));
 
     let names = ends(&client, "/follow-ups").await;
-    let completed = |it: &&(String, State)| it.1 == State::Completed;
+    let completed = |it: &&(String, TaskState)| it.1 == TaskState::Completed;
     let names: Vec<_> = names.iter().filter(completed).map(|it| &*it.0).collect();
     assert_eq!(names, ["inner", "innermost", "outer"]);
     assert_eq!(noted(), ["view", "outer", "innermost"]);
