@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     convert::Infallible,
+    io,
     sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
@@ -17,6 +18,7 @@ use bocadillo::{
     testing::Client,
 };
 use http::Method;
+use http_body_util::BodyExt as _;
 use support::{Http1, http2, http2_request, soon, start};
 use tokio::sync::{mpsc, oneshot};
 use tower_http::{
@@ -136,6 +138,59 @@ async fn groups_have_a_prefix() {
     assert_eq!(client.get("/v1/path").await.text(), "/v1/path");
     assert_eq!(client.get("/v1/deep/x").await.text(), "/v1/deep/x");
     assert_eq!(client.get("/path").await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_of_that_kind() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let addr = listener.local_addr().expect("its address");
+    let served = soon("the error", App::new().serve(addr)).await;
+    let error = served.expect_err("the port is taken");
+    let kind = error.downcast_ref().map(io::Error::kind);
+    assert_eq!(kind, Some(io::ErrorKind::AddrInUse), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&addr.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_added_after_a_call_is_there_for_the_next_one() {
+    async fn state(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
+        res.text(req.state::<String>()?.clone());
+        Ok(())
+    }
+    async fn get(app: &mut App, path: &str) -> (u16, String) {
+        let request = http::Request::get(path).body(Body::empty());
+        let request = request.expect("a request");
+        let Ok(response) = tower_service::Service::call(app, request).await;
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        let text = String::from_utf8(bytes.into()).expect("a text");
+        (head.status.as_u16(), text)
+    }
+    let mut app = App::new()
+        .add("/hello", &["get"], hello)
+        .on_any_error(|_req, res, error| res.text(format!("first: {error}")));
+    assert_eq!(get(&mut app, "/hello").await, (200, "hello".into()));
+    assert_eq!(
+        get(&mut app, "/").await,
+        (404, "first: 404 Not Found".into())
+    );
+    let mut app = app
+        .add("/state", &["get"], state)
+        .state("shared".to_owned())
+        .mount(
+            "/within",
+            App::new().add("/path", &["get"], path).into_service(),
+        )
+        .on_any_error(|_req, res, error| res.text(format!("second: {error}")));
+    assert_eq!(get(&mut app, "/hello").await, (200, "hello".into()));
+    assert_eq!(get(&mut app, "/state").await, (200, "shared".into()));
+    assert_eq!(get(&mut app, "/within/path").await, (200, "/path".into()));
+    assert_eq!(
+        get(&mut app, "/").await,
+        (404, "second: 404 Not Found".into())
+    );
 }
 
 #[tokio::test]

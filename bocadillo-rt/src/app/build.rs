@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -30,14 +29,14 @@ impl App {
         BoxedService::of(self.built().clone())
     }
 
-    pub(super) fn build(self) -> (Built, Vec<Conflict>) {
-        let (router, conflicts) = Router::build(self.routes);
+    pub(super) fn build(&self) -> (Built, Vec<Conflict>) {
+        let (router, conflicts) = Router::build(self.routes.clone());
         let app = Arc::new(AppInner {
             router,
-            settings: Arc::new(RequestSettings::new(self.states, &self.limits)),
+            settings: Arc::new(RequestSettings::new(self.states.clone(), &self.limits)),
             runner: self.runner.of_server(),
             detached: Arc::new(Detached::new(&self.limits)),
-            on_error: self.on_error,
+            on_error: self.on_error.clone(),
         });
         let innermost = Built {
             app: Arc::clone(&app),
@@ -46,32 +45,28 @@ impl App {
         let layered = (!self.layers.is_empty()).then(|| {
             let innermost = BoxedService::of(innermost);
             self.layers
-                .into_iter()
+                .iter()
                 .fold(innermost, |inner, wrap| wrap(inner))
         });
         (Built { app, layered }, conflicts)
     }
 
-    /// The built application; what is wrong is logged, since nobody is there to be told.
-    pub(super) fn built(&mut self) -> &Built {
-        if self.built.is_none() {
-            let mut this = mem::take(self);
-            // A server of its own may come later.
-            self.limits = this.limits.clone();
-            self.shutdown = mem::take(&mut this.shutdown);
-            self.shutdown_delay = this.shutdown_delay;
-            self.on_startup = mem::take(&mut this.on_startup);
-            self.on_shutdown = mem::take(&mut this.on_shutdown);
-            for fault in &this.faults {
-                tracing::error!(fault, "route ignored");
-            }
-            let (built, conflicts) = this.build();
-            for conflict in conflicts {
-                tracing::error!(%conflict, "route ignored");
-            }
-            self.built = Some(built);
+    fn build_and_log(&self) -> Built {
+        let (built, conflicts) = self.build();
+        let conflicts = conflicts.iter().map(ToString::to_string);
+        for fault in self.faults.iter().cloned().chain(conflicts) {
+            tracing::error!(fault, "route ignored");
         }
-        self.built.get_or_insert_with(|| unreachable!("set above"))
+        built
+    }
+
+    /// Returns the built app. Faults are logged: a caller of a service has no use for them.
+    fn built(&mut self) -> &Built {
+        let built = match self.built.take() {
+            Some(built) => built,
+            None => self.build_and_log(),
+        };
+        self.built.insert(built)
     }
 }
 

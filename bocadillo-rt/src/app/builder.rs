@@ -1,7 +1,8 @@
 //! The application: routes, state, and what to do with a request.
 
 use std::{
-    any::type_name, error::Error as StdError, fmt, panic::Location, pin::Pin, time::Duration,
+    any::type_name, error::Error as StdError, fmt, panic::Location, pin::Pin, sync::Arc,
+    time::Duration,
 };
 
 use http::Method;
@@ -28,7 +29,9 @@ use crate::{
 ///
 /// It is a [`tower::Service`](tower_service::Service) too: it mounts into others, and runs in tests
 /// without a socket. Within a server that is not ours, tasks start when the response was handed
-/// to the transport.
+/// to the transport. Calls and setters may come in any order: a route that is added after a call answers
+/// from the next call on. [`into_service`](Self::into_service) ends the building, and makes a service
+/// that can be cloned.
 ///
 /// # Examples
 ///
@@ -47,7 +50,7 @@ use crate::{
 /// ```
 #[derive(Default)]
 pub struct App {
-    pub(super) routes: Vec<Route<Box<dyn Endpoint>>>,
+    pub(super) routes: Vec<Route<Arc<dyn Endpoint>>>,
     pub(super) faults: Vec<String>,
     pub(super) states: StateMap,
     pub(super) runner: Runner,
@@ -61,11 +64,11 @@ pub struct App {
     pub(super) layers: Vec<Wrap>,
     pub(super) on_startup: Vec<Hook>,
     pub(super) on_shutdown: Vec<Hook>,
-    /// What is called, once it is.
+    /// What calls of the app as a service go to, until the next setter changes the app.
     pub(super) built: Option<Built>,
 }
 
-type Wrap = Box<dyn FnOnce(BoxedService) -> BoxedService + Send>;
+type Wrap = Box<dyn Fn(BoxedService) -> BoxedService + Send>;
 
 /// A function of the user's, before or after everything.
 pub(super) type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
@@ -119,7 +122,7 @@ impl App {
         location: &'static Location<'static>,
         view: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
-        self.check_open(format_args!("the route `{path}` at {location}"));
+        self.built = None;
         let known = self.faults.len();
         let mut parsed = Vec::new();
         for method in methods.iter().filter(|method| **method != "*") {
@@ -146,8 +149,9 @@ impl App {
         self.routes.push(Route {
             path: format!("{slash}{path}").into(),
             methods: parsed,
+            prefix: 0,
             name,
-            endpoint: Box::new(ViewEndpoint {
+            endpoint: Arc::new(ViewEndpoint {
                 view,
                 name,
                 location,
@@ -157,19 +161,10 @@ impl App {
         self
     }
 
-    /// Sees that the app was not called before: it answers by what it had then.
-    pub(super) fn check_open(&mut self, what: fmt::Arguments<'_>) {
-        if self.built.is_some() {
-            let fault = format!("{what} was added after the first call of the app; add it before");
-            tracing::error!(fault, "ignored");
-            self.faults.push(fault);
-        }
-    }
-
     /// Shares a value with all views, by its type: [`req.state`](crate::Request::state).
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.check_open(format_args!("a state"));
+        self.built = None;
         self.states.insert(value);
         self
     }
@@ -197,7 +192,7 @@ impl App {
     #[doc(alias = "include_router")]
     #[track_caller]
     pub fn group(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
-        self.check_open(format_args!("the group `{prefix}`"));
+        self.built = None;
         let group = build(Self::new());
         let layer = (!group.layers.is_empty()).then_some("layer");
         for setting in layer.into_iter().chain(group.own_settings) {
@@ -211,7 +206,7 @@ impl App {
         let slash = if prefix.is_empty() { "" } else { "/" };
         self.routes
             .extend(group.routes.into_iter().map(|mut route| {
-                route.endpoint.nest(segments(prefix));
+                route.prefix += segments(prefix);
                 let path = format!("{slash}{prefix}{}", route.path).into();
                 Route { path, ..route }
             }));
@@ -263,7 +258,7 @@ impl App {
         mut self,
         handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
     ) -> Self {
-        self.check_open(format_args!("a handler of errors"));
+        self.built = None;
         self.on_error.add(handler);
         self
     }
@@ -297,7 +292,7 @@ impl App {
         mut self,
         handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
     ) -> Self {
-        self.check_open(format_args!("a handler of errors"));
+        self.built = None;
         self.on_error.set_any(handler);
         self
     }
@@ -305,7 +300,7 @@ impl App {
     /// Sets the runner of background tasks.
     #[must_use]
     pub fn background(mut self, runner: impl Into<Runner>) -> Self {
-        self.check_open(format_args!("a runner"));
+        self.built = None;
         self.runner = runner.into();
         self.own_settings.push("background");
         self
@@ -323,6 +318,7 @@ impl App {
     /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
+        self.built = None;
         self.limits = limits;
         self.own_settings.push("limits");
         self

@@ -53,7 +53,7 @@ pub(crate) fn call(app: &Arc<AppInner>, request: http::Request<Body>) -> Running
 enum Target<'a> {
     Endpoint(&'a dyn Endpoint, RouteId, Params),
     /// The router has found no view.
-    NoView(Found<'a, Box<dyn Endpoint>>),
+    NoView(Found<'a, Arc<dyn Endpoint>>),
     /// The runner holds requests back.
     NoRoom,
     /// The request does not name its host.

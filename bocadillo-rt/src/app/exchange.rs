@@ -62,7 +62,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn route(&self) -> Option<&Route<Box<dyn Endpoint>>> {
+    fn route(&self) -> Option<&Route<Arc<dyn Endpoint>>> {
         self.caller.app().router.route(self.route)
     }
 

@@ -1,6 +1,6 @@
 //! The services within an app and the layers around it.
 
-use std::panic::Location;
+use std::{panic::Location, sync::Arc};
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -12,6 +12,7 @@ use crate::{
         builder::App,
         mount::{Mount, segments},
         router::Route,
+        shared::Endpoint,
     },
     error::BoxError,
     message::body::Body,
@@ -60,7 +61,7 @@ impl App {
         B::Error: Into<BoxError>,
     {
         let location = Location::caller();
-        self.check_open(format_args!("the mount `{prefix}` at {location}"));
+        self.built = None;
         // The root has none.
         let prefix = match prefix.trim_matches('/') {
             "" => String::new(),
@@ -72,7 +73,7 @@ impl App {
             ));
             return self;
         }
-        let service = BoxedService::new(service);
+        let endpoint: Arc<dyn Endpoint> = Arc::new(Mount(BoxedService::new(service)));
         let segments = segments(&prefix);
         let paths = [
             format!("{prefix}/"),
@@ -83,11 +84,9 @@ impl App {
             self.routes.push(Route {
                 path: path.into(),
                 methods: Vec::new(),
+                prefix: segments,
                 name: "mounted service",
-                endpoint: Box::new(Mount {
-                    service: service.clone(),
-                    segments,
-                }),
+                endpoint: Arc::clone(&endpoint),
                 location,
             });
         }
@@ -149,7 +148,7 @@ impl App {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.check_open(format_args!("a layer"));
+        self.built = None;
         self.layers
             .push(Box::new(move |inner| BoxedService::new(layer.layer(inner))));
         self

@@ -16,29 +16,22 @@ use crate::{
     tower::{boxed::BoxedService, service::Foreign},
 };
 
-/// The service, and what of the path it does not see.
-pub(crate) struct Mount {
-    pub(crate) service: BoxedService,
-    /// How many segments of the path are the prefix.
-    pub(crate) segments: usize,
-}
+/// A service beneath a path: it does not see the prefix.
+pub(crate) struct Mount(pub(crate) BoxedService);
 
-impl Mount {
-    /// The path begins with the prefix, or it would not have been found.
-    fn strip(&self, head: &mut Parts) {
-        let uri = &head.uri;
-        let path = uri.path();
-        let mut slashes = path.match_indices('/').skip(self.segments);
-        let stripped = slashes.next().map_or("/", |(at, _)| &path[at..]);
-        let query = uri
-            .query()
-            .map_or(Cow::Borrowed(""), |query| format!("?{query}").into());
-        let path = PathAndQuery::try_from(format!("{stripped}{query}"));
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = path.ok();
-        if let Ok(uri) = Uri::from_parts(parts) {
-            head.uri = uri;
-        }
+/// Removes so many segments, with which the path begins: the router has found it by them.
+fn strip(uri: &mut Uri, segments: usize) {
+    let path = uri.path();
+    let mut slashes = path.match_indices('/').skip(segments);
+    let stripped = slashes.next().map_or("/", |(at, _)| &path[at..]);
+    let query = uri
+        .query()
+        .map_or(Cow::Borrowed(""), |query| format!("?{query}").into());
+    let path = PathAndQuery::try_from(format!("{stripped}{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path.ok();
+    if let Ok(stripped) = Uri::from_parts(parts) {
+        *uri = stripped;
     }
 }
 
@@ -106,21 +99,17 @@ impl Endpoint for Mount {
         busy: Option<Busy>,
     ) -> RunningView {
         let mut origin = Origin::Unknown;
-        self.strip(&mut head);
         if let Some(route) = caller.app().router.route(route) {
+            strip(&mut head.uri, route.prefix);
             let prefix = Prefix {
                 path: Arc::clone(&route.path),
-                segments: self.segments,
+                segments: route.prefix,
                 outer: head.extensions.remove().map(Arc::new),
             };
             origin = Origin::Route(Arc::clone(&route.path));
             head.extensions.insert(prefix);
         }
-        serve(&self.service, head, body, &caller, busy, origin)
-    }
-
-    fn nest(&mut self, segments: usize) {
-        self.segments += segments;
+        serve(&self.0, head, body, &caller, busy, origin)
     }
 }
 

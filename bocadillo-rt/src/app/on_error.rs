@@ -1,17 +1,17 @@
 //! What an app answers errors with.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
 use crate::{
     error::Error,
     message::{request::Request, response::Response},
 };
 
-type Handler = Box<dyn Fn(&Request, &mut Response, &Error) -> bool + Send + Sync>;
-type AnyHandler = Box<dyn Fn(&Request, &mut Response, &Error) + Send + Sync>;
+type Handler = Arc<dyn Fn(&Request, &mut Response, &Error) -> bool + Send + Sync>;
+type AnyHandler = Arc<dyn Fn(&Request, &mut Response, &Error) + Send + Sync>;
 
 /// The handlers, each for one type of error; the first that is for it answers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OnError {
     by_type: Vec<Handler>,
     any: Option<AnyHandler>,
@@ -22,7 +22,7 @@ impl OnError {
         &mut self,
         handler: impl Fn(&Request, &mut Response, &E) + Send + Sync + 'static,
     ) {
-        self.by_type.push(Box::new(move |req, res, error| {
+        self.by_type.push(Arc::new(move |req, res, error| {
             let Some(error) = error.downcast_ref() else {
                 return false;
             };
@@ -40,7 +40,7 @@ impl OnError {
         &mut self,
         handler: impl Fn(&Request, &mut Response, &Error) + Send + Sync + 'static,
     ) {
-        self.any = Some(Box::new(handler));
+        self.any = Some(Arc::new(handler));
     }
 
     /// Whether there was a handler for this error.

@@ -18,10 +18,13 @@ impl RouteId {
 }
 
 /// One registration on an app; `E` is what answers.
+#[derive(Clone)]
 pub(crate) struct Route<E> {
     pub(crate) path: Arc<str>,
     /// Empty for all.
     pub(crate) methods: Vec<Method>,
+    /// How many segments of the path a mounted service does not see.
+    pub(crate) prefix: usize,
     /// The view's.
     pub(crate) name: &'static str,
     pub(crate) endpoint: E,

@@ -1,6 +1,6 @@
 //! How an app is built, begins and ends.
 
-use std::{mem, time::Duration};
+use std::{io, mem, time::Duration};
 
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
@@ -128,13 +128,17 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Returns an error if the address cannot be bound, if the routes conflict (it names both), or
-    /// if tasks still run in the end, which is one for each that does not yield (it names them).
+    /// Returns an [`io::Error`] of the system's kind if the address cannot be bound, as
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): `error.downcast_ref::<io::Error>()`. Returns an error that
+    /// names both routes if two conflict, and one that names the tasks if some still run in the end because
+    /// they never yield.
     pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
         let addrs: Vec<_> = lookup_host(addr).await?.collect();
         let listener = TcpListener::bind(&*addrs).await;
-        let listener =
-            listener.map_err(|error| Error::msg(format!("cannot listen on {addrs:?}: {error}")))?;
+        let listener = listener.map_err(|error| {
+            let text = format!("cannot listen on {addrs:?}: {error}");
+            io::Error::new(error.kind(), text)
+        })?;
         self.serve_with(listener).await
     }
 
@@ -179,15 +183,15 @@ impl App {
         served
     }
 
-    /// Builds the application; what is wrong with its routes is an error.
-    fn build_or_explain(mut self) -> Result<Built> {
-        let faults = mem::take(&mut self.faults);
-        let (built, conflicts) = match self.built.take() {
-            Some(built) => (built, Vec::new()),
-            None => self.build(),
-        };
-        let conflicts = conflicts.into_iter().map(|conflict| conflict.to_string());
-        let faults: Vec<_> = faults.into_iter().chain(conflicts).collect();
+    /// Builds the app.
+    ///
+    /// # Errors
+    ///
+    /// Returns all faults of its routes and settings.
+    fn build_or_explain(&self) -> Result<Built> {
+        let (built, conflicts) = self.build();
+        let conflicts = conflicts.iter().map(ToString::to_string);
+        let faults: Vec<_> = self.faults.iter().cloned().chain(conflicts).collect();
         if faults.is_empty() {
             return Ok(built);
         }

@@ -38,14 +38,11 @@ pub(crate) trait Endpoint: Send + Sync {
         caller: Caller,
         busy: Option<Busy>,
     ) -> RunningView;
-
-    /// Puts the endpoint into a group whose prefix has so many segments.
-    fn nest(&mut self, _segments: usize) {}
 }
 
 /// A built app, shared by all its requests.
 pub(crate) struct AppInner {
-    pub(crate) router: Router<Box<dyn Endpoint>>,
+    pub(crate) router: Router<Arc<dyn Endpoint>>,
     pub(crate) settings: Arc<RequestSettings>,
     pub(crate) runner: Runner,
     pub(crate) detached: Arc<Detached>,

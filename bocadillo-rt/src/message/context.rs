@@ -65,8 +65,8 @@ impl RequestSettings {
 }
 
 /// The values given to [`App::state`](crate::App::state), by their types.
-#[derive(Default)]
-pub(crate) struct StateMap(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+#[derive(Clone, Default)]
+pub(crate) struct StateMap(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
 
 impl StateMap {
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
@@ -74,7 +74,7 @@ impl StateMap {
     }
 
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
-        self.0.insert(TypeId::of::<T>(), Box::new(value));
+        self.0.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
     pub(crate) fn extend(&mut self, other: Self) {
