@@ -1,4 +1,5 @@
-//! The layers: no circle of files, no arrow upward, few entries at the root, no long file.
+//! The layers: no circle of files, no arrow upward, few entries at the root, no long file; and a row of
+//! `CONTRIBUTING.md` for each file.
 //!
 //! `CONTRIBUTING.md` has the table of layers, from the top. A file may use those of its own layer, and of
 //! the layers below.
@@ -42,6 +43,19 @@ fn no_arrow_of_the_runtime_goes_upward() {
     let text = fs::read_to_string("CONTRIBUTING.md").expect("CONTRIBUTING.md");
     let arrows = arrows(&sources("bocadillo-rt/src"));
     assert_none(&upward(&arrows, &layers(&text)));
+}
+
+#[test]
+fn every_file_of_the_runtime_is_described() {
+    let text = fs::read_to_string("CONTRIBUTING.md").expect("CONTRIBUTING.md");
+    let sources = sources("bocadillo-rt/src");
+    let files = sources.keys().filter(|file| !arrows::is_facade(file));
+    let files = files.filter(|file| !file.ends_with("tests.rs"));
+    let missing: Vec<_> = files
+        .filter(|file| !text.contains(&format!("\n| `{file}` | ")))
+        .map(|file| format!("{file} is in no row of CONTRIBUTING.md"))
+        .collect();
+    assert_none(&missing);
 }
 
 #[test]
