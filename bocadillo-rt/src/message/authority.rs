@@ -1,9 +1,10 @@
-//! The host that a request is for.
+//! Checks the host that a request is for.
 
 use http::{Version, header::HOST, request::Parts};
 
-/// Whether the request says for which host it is, as HTTP asks for (RFC 9112, 3.2): in one `Host` header,
-/// which only HTTP/1.0 may leave out; HTTP/2 has a field of its own for it.
+/// Returns whether the request names its host as HTTP requires (RFC 9112, 3.2). A request has
+/// exactly one valid `Host` header. HTTP/1.0 may leave it out, and HTTP/2 has `:authority` in its
+/// place.
 #[inline]
 pub(crate) fn is_told(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(HOST).iter();
@@ -14,13 +15,14 @@ pub(crate) fn is_told(head: &Parts) -> bool {
     }
 }
 
-/// What a name, an address or a port is written with. Which of these it is, is not looked at.
+/// Returns whether a name, an address or a port may have this byte. The syntax as a whole is not
+/// checked.
 #[inline]
 fn is_in_a_host(byte: &u8) -> bool {
     ALLOWED[usize::from(*byte)]
 }
 
-/// A table: to search for each byte costs a request some 250 instructions more.
+/// A table, because comparing each byte with a list costs a request some 250 instructions more.
 static ALLOWED: [bool; 256] = allowed();
 
 const fn allowed() -> [bool; 256] {

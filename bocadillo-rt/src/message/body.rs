@@ -1,4 +1,4 @@
-//! One type of body, in and out.
+//! The type of all bodies: of requests and of responses.
 
 use std::{
     any::Any,
@@ -27,8 +27,8 @@ pub struct Body {
     kind: Kind,
 }
 
-/// With a tag of its own: it is looked at several times for each response, and to tell the variants
-/// by what is impossible in others takes longer.
+/// The enum has a tag of its own. A response reads the tag several times, and without it the
+/// compiler would encode the variant in the unused values of a field, which takes longer to read.
 #[derive(Default)]
 #[repr(u8)]
 enum Kind {
@@ -40,8 +40,9 @@ enum Kind {
     Handed(Box<Shareable<Handed>>),
 }
 
-/// What is `Sync` although its content is not: a view may hold what it has read of a request over an
-/// `await`. There is only one at a time who looks, so nobody ever waits.
+/// A value that is `Sync` although its content is not. A view may hold a part of a request across
+/// an `await`, so a request must be `Sync`. Only one thread looks at a time, so the lock never
+/// waits.
 struct Shareable<T>(Mutex<T>);
 
 impl<T> Shareable<T> {
@@ -58,8 +59,8 @@ impl<T> Shareable<T> {
     }
 }
 
-/// The body of a response that goes to a server that is not ours. Its tasks start when it is
-/// dropped, that is, when it was handed to the transport.
+/// The body of a response that another server sends. Its tasks start when the body is dropped: the
+/// server has handed it to the transport by then.
 struct Handed {
     body: Body,
     on_done: Option<OnDone>,
@@ -72,7 +73,7 @@ impl Body {
         Self { kind: Kind::Empty }
     }
 
-    /// Creates a body from any other; from one of this type, itself.
+    /// Creates a body from any other body. A `Body` is returned as it is.
     pub fn new<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -104,7 +105,7 @@ impl Body {
         }
     }
 
-    /// A body of which no more is sent than the head declares.
+    /// Returns a body that ends after the length that the head declares.
     pub(crate) fn up_to_declared(headers: &HeaderMap, body: Self) -> Self {
         match framing::declared(headers) {
             Ok(Some(left)) if !body.is_end_stream() => Self::new(UpTo { body, left }),
@@ -112,7 +113,7 @@ impl Body {
         }
     }
 
-    /// A request's body as hyper reads it, for a service that is no view.
+    /// Wraps a request's body as hyper reads it, for a service that is no view.
     pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::empty();
@@ -122,13 +123,13 @@ impl Body {
         upload.into()
     }
 
-    /// Returns whether the body is bytes that are there, or none: nothing can fail.
+    /// Returns whether the body is empty or bytes in memory: reading it cannot fail.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self.kind, Kind::Empty | Kind::Full(_))
     }
 
-    /// Takes the place of one that mostly is empty.
+    /// Replaces this body, which is empty in most cases.
     #[allow(
         clippy::mem_forget,
         reason = "to drop what is empty takes its time too"
@@ -141,7 +142,7 @@ impl Body {
         }
     }
 
-    /// Keeps tasks until the body was handed to a transport.
+    /// Keeps tasks until the server has handed the body to its transport.
     pub(crate) fn keep(&mut self, on_done: OnDone) {
         self.kind = Kind::Handed(Box::new(Shareable::new(Handed {
             body: mem::take(self),
@@ -188,7 +189,8 @@ impl HttpBody for Body {
     }
 }
 
-/// Those that are more than bytes: apart, so that the others are inlined.
+/// The variants that are more than bytes. They have functions of their own, so that the compiler
+/// inlines the others.
 impl Kind {
     #[cold]
     fn is_end_stream(&self) -> bool {
@@ -277,7 +279,7 @@ impl Drop for Handed {
     }
 }
 
-/// What a body has beyond its declared length is left out.
+/// A body that ends after its declared length, even if more bytes would follow.
 struct UpTo {
     body: Body,
     left: u64,

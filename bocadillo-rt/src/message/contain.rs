@@ -1,12 +1,13 @@
-//! A response's body that is the user's own: what fails in it costs no more than its rest.
+//! Contains the failures of a response's body that is a user's own.
 //!
-//! An error and a panic are logged, with the view's name, and end the body by an error, for which hyper
-//! cuts the response off. A panic of its drop is logged, and that is all.
+//! An error and a panic of the body are logged with the view's name. The body then ends with an
+//! error, and hyper cuts the response off. A panic of the body's destructor is logged and changes
+//! nothing else.
 //!
-//! hyper throws away what it has not written when a body fails: on HTTP/1 its buffer, on HTTP/2 the
-//! frames that wait for the connection. Hence the outermost of these bodies, whose consumer is hyper,
-//! holds its error back until what it has yielded was written. Within layers nobody does: a layer may
-//! keep all chunks until it has seen the end.
+//! When a body fails, hyper discards the bytes that it has not written: its buffer on HTTP/1, the
+//! frames that wait for flow control on HTTP/2. So the outermost body, which hyper reads, reports
+//! its error only after hyper has written all earlier chunks. A body within layers reports its
+//! error at once: a layer may keep all chunks until it has seen the end.
 
 use std::{
     error::Error as StdError,
@@ -25,7 +26,7 @@ use crate::{
     message::body::Body,
 };
 
-/// The name of the view, which is known when it has ended.
+/// The name of the view. It is known when the view has ended.
 #[derive(Clone, Default)]
 pub(crate) struct ViewName(Arc<OnceLock<&'static str>>);
 
@@ -39,7 +40,7 @@ impl ViewName {
         self.0.get().copied().unwrap_or("not known yet")
     }
 
-    /// A panic of the user's code has no other place to be told.
+    /// Logs a panic of the user's code. Nobody else could report it.
     fn log_panic(&self, panic: &str, what: &'static str) {
         let view = self.get();
         log(|| tracing::error!(view, panic, "{what}"));
@@ -50,15 +51,15 @@ impl ViewName {
 pub(crate) struct Contained {
     body: Option<Body>,
     view: ViewName,
-    /// Only of the outermost.
+    /// Set for the outermost body alone.
     flight: Option<Arc<Flight>>,
-    /// Why it is to be cut off.
+    /// The error that the consumer gets.
     failed: Option<BoxError>,
-    /// The write buffer had its chance to be flushed.
+    /// hyper had an opportunity to flush its write buffer.
     has_paused: bool,
 }
 
-/// The body of a service of an app's, as hyper is to have it.
+/// Contains the body of a mounted service or of a layer.
 pub(crate) fn of_service(body: Body) -> Body {
     if body.is_plain() {
         return body;
@@ -79,7 +80,7 @@ impl Contained {
         }
     }
 
-    /// The outermost: hyper is its consumer.
+    /// Creates the outermost body, which hyper reads.
     pub(crate) fn outermost(body: Body, view: ViewName) -> Self {
         let mut contained = Self::new(body, view);
         contained.flight = Some(Arc::default());
@@ -98,7 +99,7 @@ impl Contained {
     fn fail(&mut self, error: BoxError) {
         let is_told = error.is::<Told>();
         if !is_told {
-            // Its `Display` is the user's as well.
+            // The error's `Display` is the user's code as well.
             let write = || {
                 let (view, error) = (self.view.get(), Chain(&*error).to_string());
                 tracing::error!(view, error, "body of the response failed; it is cut off");
@@ -118,7 +119,7 @@ impl Contained {
         self.end();
     }
 
-    /// Hands over the error when all before it is written.
+    /// Returns the error once all earlier chunks are written.
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(flight) = &self.flight {
             ready!(flight.poll_landed(cx));
@@ -185,7 +186,7 @@ impl Drop for Contained {
     }
 }
 
-/// An error that is in the log, and need not be there twice.
+/// An error that was logged. An outer body must not log it again.
 #[derive(Debug)]
 struct Told(BoxError);
 
@@ -201,14 +202,14 @@ impl StdError for Told {
     }
 }
 
-/// The chunks that hyper was given and has not written.
+/// Counts the chunks that hyper has got and has not written.
 #[derive(Default)]
 struct Flight(Mutex<InFlight>);
 
 #[derive(Default)]
 struct InFlight {
     chunks: usize,
-    /// Who waits until there are none.
+    /// Woken when no chunk is left.
     waker: Option<Waker>,
 }
 
@@ -233,7 +234,7 @@ impl Flight {
     }
 }
 
-/// A chunk that hyper drops when it has written it.
+/// A chunk. hyper drops it after writing it.
 struct Chunk {
     data: Bytes,
     flight: Arc<Flight>,

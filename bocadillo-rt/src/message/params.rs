@@ -12,11 +12,11 @@ use std::{
 
 use crate::message::path::{Decoded, decode};
 
-/// The path parameters of a request. Most have none, which is one word.
+/// The path parameters of a request. Most requests have none, so the type is one word.
 #[derive(Debug, Default)]
 pub(crate) struct Params(Option<Box<Places>>);
 
-/// The names, and where in the path the values are.
+/// The names of the parameters, and the positions of their values in the path.
 #[derive(Debug)]
 struct Places {
     names: Arc<[String]>,
@@ -43,7 +43,7 @@ impl Params {
         })))
     }
 
-    /// Returns the decoded value, or why it cannot be decoded.
+    /// Returns the decoded value, or the reason why it cannot be decoded.
     pub(crate) fn get<'a>(
         &self,
         path: &'a str,
@@ -58,10 +58,10 @@ impl Params {
 
 /// A type that a path parameter converts to.
 ///
-/// Every type that is [`FromStr`] is one, also of another crate: `Uuid`, `IpAddr`. What does not
-/// convert is a 400; its detail is the error's `Display`, or for a number, `bool` or `char` a sentence
-/// of what it must be. A type of your own that is not `FromStr` may implement this instead, and choose
-/// what the client is told.
+/// Every type that implements [`FromStr`] is one, also a type of another crate such as `Uuid`. A
+/// value that does not convert is answered by a 400. For a number, a `bool` or a `char`, the detail
+/// of that error says what the value must be. For any other type, the detail is the `Display` of
+/// its error. A type that is not `FromStr` may implement this trait and choose the detail itself.
 ///
 /// # Examples
 ///
@@ -90,7 +90,7 @@ pub trait FromParam: Sized {
     ///
     /// # Errors
     ///
-    /// Returns what the client is told.
+    /// Returns the detail of the 400 that the client gets.
     fn from_param(text: &str) -> Result<Self, String>;
 }
 
@@ -113,7 +113,8 @@ impl<T: FromStr<Err: Display + 'static> + 'static> FromParam for T {
     }
 }
 
-/// A number beyond the range of a float is parsed as infinite. Unlike `inf`, which says so.
+/// Rejects a number beyond the range of a float, which parses as infinite. The text `inf` is
+/// accepted.
 fn check_finite(value: &dyn Any, text: &str) -> Result<(), String> {
     let single = value
         .downcast_ref::<f32>()
@@ -131,7 +132,7 @@ fn check_finite(value: &dyn Any, text: &str) -> Result<(), String> {
     })
 }
 
-/// What the client is told of a type that everybody knows.
+/// What the client is told about a type of the standard library.
 struct Known {
     id: fn() -> TypeId,
     sentence: &'static str,

@@ -1,23 +1,23 @@
-//! Paths as routes compare them.
+//! Decodes paths into the form in which routes compare them.
 //!
-//! A path is compared by its segments, each percent-decoded once. The form that is compared is text in
-//! which everything is decoded but what would then mean something else: `%2F`, which is no end of a
-//! segment; `%25`, which is no beginning of an escape; and what is not UTF-8. So `/%66/x` is `/f/x`, and
-//! neither `/f%2Fx` nor `/f%252Fx` is.
+//! Paths are compared segment by segment, and each segment is percent-decoded once. Three kinds of
+//! escapes stay as they are, because decoding them would change the meaning of the path: `%2F` is
+//! no end of a segment, `%25` is no beginning of an escape, and bytes that are not UTF-8 are no
+//! text. So `/%66/x` equals `/f/x`, and neither `/f%2Fx` nor `/f%252Fx` does.
 //!
-//! A `%` that is no escape stands for itself: it is compared as `%25`.
+//! A `%` that begins no escape stands for itself. It is compared as `%25`.
 
 use std::{borrow::Cow, ops::Range};
 
-/// A path in the form that is compared, and where each of its bytes came from.
+/// A decoded path, and the position of each of its bytes in the path that the client sent.
 pub(crate) struct Decoded {
     pub(crate) text: String,
-    /// For each byte of the text, and for its end: where it begins in the path that the client sent.
+    /// For each byte of the text, and for its end: the position in the path that the client sent.
     origins: Vec<u32>,
 }
 
 impl Decoded {
-    /// Decodes what a client sent; `None` if the path is in that form already.
+    /// Decodes a path. Returns `None` if there was nothing to decode.
     #[cold]
     pub(crate) fn of(raw: &str) -> Option<Self> {
         let mut bytes = Vec::with_capacity(raw.len());
@@ -35,23 +35,23 @@ impl Decoded {
         (text != raw).then_some(Self { text, origins })
     }
 
-    /// Returns where in the client's path a part of the text came from.
+    /// Returns the range of the client's path that a part of the text was decoded from.
     pub(crate) fn origin(&self, part: &Range<usize>) -> Range<usize> {
         let origin = |at: usize| self.origins.get(at).map_or(0, |origin| *origin as usize);
         origin(part.start)..origin(part.end)
     }
 }
 
-/// Returns a route's literal in the form that is compared.
+/// Decodes a literal of a route's path.
 pub(crate) fn decoded(literal: &str) -> Cow<'_, str> {
     Decoded::of(literal).map_or(Cow::Borrowed(literal), |decoded| decoded.text.into())
 }
 
-/// What is decoded at a time: one byte, one escape, or the escapes of one letter.
+/// The unit of decoding: one byte, one escape, or all escapes of one letter.
 struct Unit {
-    /// So many bytes of the path.
+    /// How many bytes of the path the unit takes.
     read: usize,
-    /// The bytes that are compared, as far as they are any.
+    /// The decoded bytes; the first `len` of them are used.
     bytes: [u8; 4],
     len: usize,
 }
@@ -68,14 +68,14 @@ impl Unit {
         }
     }
 
-    /// An escape that stays one, in capitals.
+    /// An escape that is not decoded. Its digits become capitals.
     fn kept(byte: u8) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let digit = |nibble: u8| DIGITS[usize::from(nibble)];
         Self::new(3, &[b'%', digit(byte >> 4), digit(byte & 15)])
     }
 
-    /// A letter beyond ASCII, each byte of which is an escape.
+    /// A letter beyond ASCII: each of its bytes is an escape.
     fn letter(rest: &[u8]) -> Option<Self> {
         let mut bytes = [0; 4];
         for len in 1..=bytes.len() {
@@ -99,17 +99,17 @@ impl Unit {
     }
 }
 
-/// The byte that an escape at the beginning stands for.
+/// Returns the byte that an escape at the beginning of the text stands for.
 fn escape(text: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = text else {
         return None;
     };
     let digit = |digit: u8| char::from(digit).to_digit(16);
-    // Two digits are no more than a byte.
+    // Two hexadecimal digits fit into a byte.
     Some((digit(*high)? * 16 + digit(*low)?) as u8)
 }
 
-/// Decodes a path parameter, or says why it cannot be.
+/// Decodes a path parameter, or returns the reason why it cannot be decoded.
 pub(crate) fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     if !raw.contains('%') {
         return Ok(Cow::Borrowed(raw));
@@ -156,7 +156,7 @@ mod tests {
             ("/%zz%4", "/%25zz%254"),
             ("/%ff%C3", "/%FF%C3"),
             ("/%c3%28%C3%A9", "/%C3(é"),
-            // A letter that is longer than it need be, and half of a pair.
+            // An overlong encoding of `/`, and half of a surrogate pair.
             ("/%c0%af%ED%A0%80", "/%C0%AF%ED%A0%80"),
             ("/%00", "/\0"),
         ] {

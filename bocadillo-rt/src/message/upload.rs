@@ -1,9 +1,9 @@
-//! A request's body as hyper has it.
+//! A request's body as hyper provides it.
 //!
-//! On HTTP/2 a server that answers without having read the whole body tells the client so by
-//! RST_STREAM with NO_ERROR, which is what the standard has for it. Some clients take that for a
-//! failure and drop the response, curl before 8 among them. So what is small or on its way already is
-//! read to its end and thrown away, though nobody wants it.
+//! An HTTP/2 server may answer before it has read the whole request body. It then sends RST_STREAM
+//! with NO_ERROR, as the standard says. Some clients, such as curl before version 8, take that for
+//! a failure and drop the response. So a body that no view reads is read to its end and discarded,
+//! if it is short or has arrived already.
 
 use std::{
     pin::Pin,
@@ -22,16 +22,17 @@ use crate::{
     sent::{Busy, Unread},
 };
 
-/// So much is read for nobody, and for so long: more than a form or a JSON document.
+/// How many bytes are read and discarded at most, and for how long. Both exceed a form or a JSON
+/// document.
 const MAX_BYTES: usize = 256 * 1024;
 const MAX_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Upload {
-    /// Taken when it is dropped.
+    /// `None` after the body was dropped or reset.
     body: Option<Incoming>,
-    /// Keeps the connection from being idle, where the request itself does not: it was taken from that.
+    /// Keeps the connection from being idle when the body outlives its request.
     busy: Option<Busy>,
-    /// On HTTP/1, until its end was read.
+    /// Set on HTTP/1 until the end of the body was read.
     unread: Option<Unread>,
     is_http2: bool,
 }
@@ -71,7 +72,8 @@ impl Upload {
             return Poll::Ready(None);
         };
         if !self.is_http2 && body.is_end_stream() {
-            // It has come whole. hyper says so only with the next request, where the response is out.
+            // All bytes have arrived. hyper would report the end only with the next request, if the
+            // response has been sent already.
             return Poll::Ready(None);
         }
         let polled = ready!(Pin::new(&mut *body).poll_frame(cx));
@@ -81,7 +83,7 @@ impl Upload {
         }
         match polled {
             Some(frame) => Poll::Ready(Some(frame.map_err(Into::into))),
-            // hyper takes an early reset with `NO_ERROR` for the end.
+            // hyper reports an early reset with `NO_ERROR` as the end of the body.
             None if self.is_http2 && !self.is_end_stream() => {
                 self.body = None;
                 Poll::Ready(Some(Err("the stream was reset".into())))
@@ -106,14 +108,14 @@ impl Drop for Upload {
         match self.unread.take() {
             Some(unread) => look_for_the_end(body, unread),
             None if self.is_http2 => read_to_the_end(body, self.busy.take()),
-            // It was read.
+            // The end was read.
             None => {}
         }
     }
 }
 
-/// On HTTP/1 hyper closes the connection where more is to come, and that lingers then. What has come whole
-/// is no reason for that.
+/// Looks whether the rest of an HTTP/1 body has arrived. If it has not, hyper closes the
+/// connection, and the connection lingers. If it has, there is no reason to linger.
 #[cold]
 fn look_for_the_end(body: Incoming, unread: Unread) {
     let mut rest = Rest {
@@ -123,7 +125,7 @@ fn look_for_the_end(body: Incoming, unread: Unread) {
     };
     let mut cx = Context::from_waker(Waker::noop());
     let has_come = Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended;
-    // Before the body is dropped: that has the connection polled, which asks for it.
+    // Before the body is dropped: its drop makes hyper poll the connection, which reads this flag.
     if has_come {
         unread.end();
     } else {
@@ -138,7 +140,7 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
         left: MAX_BYTES,
         has_ended: false,
     };
-    // What has come already, or was reset, needs nobody who waits for it.
+    // No task is needed if the rest has arrived already or the stream was reset.
     let mut cx = Context::from_waker(Waker::noop());
     if Pin::new(&mut rest).poll(&mut cx).is_ready() {
         return;
@@ -151,11 +153,11 @@ fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
     }
 }
 
-/// Ends with the body, or where it is too long.
+/// Reads until the body ends or is too long.
 struct Rest {
     body: Incoming,
     left: usize,
-    /// It ended with the body.
+    /// The body has ended.
     has_ended: bool,
 }
 
@@ -173,7 +175,7 @@ impl Future for Rest {
                 Some(left) => self.left = left,
                 None => return Poll::Ready(()),
             }
-            // On HTTP/1 nothing says so afterwards.
+            // On HTTP/1 no further frame would report the end.
             if self.body.is_end_stream() {
                 self.has_ended = true;
                 return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! Whether a body is of the kind that is read.
+//! Compares the content type of a request with the expected one.
 
 #[cfg(feature = "multipart")]
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use super::head::Request;
 use crate::error::{HttpError, Result};
 
 impl Request {
-    /// JSON, or something that says nothing of its kind.
+    /// Accepts JSON, and a request without a content type.
     #[inline]
     pub(super) fn expect_json(&self) -> Result<()> {
         match self.headers().get(CONTENT_TYPE) {
@@ -19,7 +19,7 @@ impl Request {
         }
     }
 
-    /// Exactly this essence.
+    /// Accepts exactly this media type.
     pub(super) fn expect_essence(&self, essence: &'static str) -> Result<()> {
         self.expect(essence, |found| found.is(essence))
     }
@@ -39,8 +39,8 @@ impl Request {
     }
 }
 
-/// A media type (RFC 9110, 8.3.1): `type/subtype`, and parameters, each after a `;` that may have blanks
-/// around it.
+/// A media type (RFC 9110, 8.3.1): `type/subtype`, followed by parameters. Each parameter comes
+/// after a `;`, which blanks may surround.
 pub(super) struct MediaType<'a> {
     essence: &'a str,
     #[cfg(feature = "multipart")]
@@ -61,7 +61,8 @@ impl<'a> MediaType<'a> {
         self.essence.eq_ignore_ascii_case(essence)
     }
 
-    /// `application/json`, or another that is written in it, as `application/problem+json`.
+    /// Returns whether the type is `application/json`, or a type based on JSON such as
+    /// `application/problem+json`.
     fn is_json(&self) -> bool {
         let Some((kind, subtype)) = self.essence.split_once('/') else {
             return false;
@@ -92,7 +93,8 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// Reads a value, and returns what comes after it and its `;`; `None` if its quotation mark is open.
+/// Reads a value. Returns it with the rest after its `;`, or `None` if a quotation mark is not
+/// closed.
 #[cfg(feature = "multipart")]
 fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {

@@ -1,4 +1,4 @@
-//! Cookies that the client sent.
+//! The cookies that the client has sent.
 
 use cookie::Cookie;
 use http::header::COOKIE;
@@ -7,8 +7,8 @@ use percent_encoding::percent_decode;
 use super::head::Request;
 
 impl Request {
-    /// Returns the first cookie of this name, which is compared as it came. One that is malformed is as
-    /// if it were not there.
+    /// Returns the first cookie of this name. Names are compared without decoding. A malformed
+    /// cookie is ignored.
     ///
     /// # Examples
     ///
@@ -34,13 +34,13 @@ impl Request {
         self.cookies().find(|cookie| cookie.name() == name)
     }
 
-    /// Returns all cookies. A value is percent-decoded, a name is as it came: what browsers promise of
-    /// names such as `__Host-session` is about that.
+    /// Returns all cookies. Values are percent-decoded. Names are not: the guarantees that browsers
+    /// give for names such as `__Host-session` are about the name as it was sent.
     ///
-    /// Those that are malformed, or not UTF-8, are left out, each alone.
+    /// Each cookie that is malformed or not UTF-8 is left out.
     #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
     pub fn cookies(&self) -> impl Iterator<Item = Cookie<'_>> {
-        // HTTP/2 may send each in a header of its own.
+        // HTTP/2 may send each cookie in a header of its own.
         let fields = self.headers().get_all(COOKIE).iter();
         fields
             .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
@@ -48,7 +48,7 @@ impl Request {
     }
 }
 
-/// One pair of a `cookie` header.
+/// Parses one pair of a `cookie` header.
 fn parse(pair: &[u8]) -> Option<Cookie<'_>> {
     let mid = pair.iter().position(|byte| *byte == b'=')?;
     let name = std::str::from_utf8(pair[..mid].trim_ascii()).ok()?;

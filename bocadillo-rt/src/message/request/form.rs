@@ -1,4 +1,4 @@
-//! Forms.
+//! Forms without files.
 
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
@@ -7,14 +7,14 @@ use super::head::Request;
 use crate::error::{HttpError, Result};
 
 impl Request {
-    /// Reads the body as a form: a struct with a field for each of the form's.
+    /// Reads the body as a form: a struct with a field for each field of the form.
     ///
-    /// For a form with files there is `multipart`, with the feature of that name.
+    /// A form with files is read by `multipart`, which needs the feature of that name.
     ///
     /// # Errors
     ///
-    /// As [`body`](Self::body); a 415 if it is not `application/x-www-form-urlencoded`, and a 400
-    /// with the reason if it does not parse.
+    /// Returns the errors of [`body`](Self::body), a 415 if the content type is not
+    /// `application/x-www-form-urlencoded`, and a 400 with the reason if the form does not parse.
     ///
     /// # Examples
     ///
@@ -47,13 +47,13 @@ impl Request {
     }
 }
 
-/// Parses what is urlencoded; `what` it is, for the client.
+/// Parses urlencoded text. `what` names the text in the error's detail.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8], what: &str) -> Result<T> {
     let bad = |reason: &dyn std::fmt::Display| {
         let detail = format!("The {what} is malformed: {reason}");
         HttpError::new(400).detail(detail).into()
     };
-    // The parser would replace it.
+    // The parser would replace bytes that are not UTF-8.
     if percent_decode(text).decode_utf8().is_err() {
         return Err(bad(&"it is not UTF-8"));
     }

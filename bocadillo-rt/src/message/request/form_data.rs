@@ -17,23 +17,24 @@ use tokio::task::spawn_blocking;
 use super::{form, head::Request, multipart::Field, read::too_long};
 use crate::error::{Error, HttpError, Result};
 
-/// So many fields a form may have: as Starlette.
+/// How many fields a form may have, as in Starlette.
 const MAX_FIELDS: usize = 1000;
 
-/// So many bytes of all files of a form are in memory: as Starlette, which has it for each.
+/// How many bytes of a form's files are kept in memory. Starlette has this limit for each file.
 const MAX_IN_MEMORY: usize = 1024 * 1024;
 
 impl Request {
-    /// Reads the body whole as a form with files: to look at its fields before a file is accepted.
+    /// Reads the whole body as a form with files, so that a view can look at all fields before it
+    /// accepts a file.
     ///
-    /// Texts together, and files together, may each be as long as a [body](crate::Limits::body) may be;
-    /// for longer files there is [`form_data_within`](Self::form_data_within). 1 MiB of files is kept
-    /// in memory, what is beyond that in a temporary file without a name.
+    /// The texts together may be as long as a [body](crate::Limits::body) may be, and so may the
+    /// files together. [`form_data_within`](Self::form_data_within) accepts longer files. 1 MiB of
+    /// files is kept in memory. The rest is written to a temporary file without a name.
     ///
     /// # Errors
     ///
-    /// As [`multipart`](Self::multipart); a 413 if it is too long or has more than 1000 fields, and a 400
-    /// if it is malformed, or a text is not UTF-8.
+    /// Returns the errors of [`multipart`](Self::multipart), a 413 if the form is too long or has
+    /// more than 1000 fields, and a 400 if the form is malformed or a text is not UTF-8.
     ///
     /// # Examples
     ///
@@ -68,11 +69,12 @@ impl Request {
         self.form_data_within(self.body_limit() as u64).await
     }
 
-    /// As [`form_data`](Self::form_data), where all files together may have so many bytes.
+    /// Does the same as [`form_data`](Self::form_data), with this limit for the bytes of all files
+    /// together.
     ///
     /// # Errors
     ///
-    /// As [`form_data`](Self::form_data).
+    /// Returns the errors of [`form_data`](Self::form_data).
     #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
     pub async fn form_data_within(&mut self, file_bytes: u64) -> Result<FormData> {
         let mut form = self.multipart()?;
@@ -84,7 +86,7 @@ impl Request {
     }
 }
 
-/// A form with files, read whole; made by [`Request::form_data`].
+/// A form with files, read to its end. Returned by [`Request::form_data`].
 #[derive(Default)]
 pub struct FormData {
     texts: Vec<(String, String)>,
@@ -103,7 +105,7 @@ impl FormData {
         of_name(&self.texts, name).map(String::as_str)
     }
 
-    /// Returns the first file of this name. Where the user has chosen none, there is none.
+    /// Returns the first file of this name. There is none if the user has chosen no file.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&FormFile> {
         self.files(name).next()
@@ -114,11 +116,11 @@ impl FormData {
         of_name(&self.files, name)
     }
 
-    /// Reads the texts as a value, as [`Request::form`] does: a struct with a field for each.
+    /// Reads the texts as a value, as [`Request::form`] does: a struct with a field for each text.
     ///
     /// # Errors
     ///
-    /// A 400 with the reason if they do not parse.
+    /// Returns a 400 with the reason if the texts do not parse.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         pairs.extend_pairs(&self.texts);
@@ -151,25 +153,25 @@ pub struct FormFile {
 #[derive(Clone)]
 enum Content {
     InMemory(Bytes),
-    /// A part of the form's temporary file.
+    /// A range of the form's temporary file.
     OnDisk(Spool, Range<u64>),
 }
 
 impl FormFile {
-    /// Returns the name of the file, as the client says; not a path to be trusted.
+    /// Returns the name of the file that the client has sent. Do not use it as a path.
     #[must_use]
     #[doc(alias = "filename")]
     pub fn file_name(&self) -> &str {
         &self.file_name
     }
 
-    /// Returns the content type, as the client says.
+    /// Returns the content type that the client has sent.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// Returns how many bytes it has.
+    /// Returns the length of the file in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         match &self.content {
@@ -178,17 +180,17 @@ impl FormFile {
         }
     }
 
-    /// Returns whether it has no bytes.
+    /// Returns whether the file is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns its content; as often as wanted.
+    /// Returns the content of the file. It can be called again.
     ///
     /// # Errors
     ///
-    /// An error, a 500, if the temporary file cannot be read.
+    /// Returns an error, which is answered by a 500, if the temporary file cannot be read.
     pub async fn bytes(&self) -> Result<Bytes> {
         match self.content.clone() {
             Content::InMemory(bytes) => Ok(bytes),
@@ -203,11 +205,11 @@ impl FormFile {
         }
     }
 
-    /// Writes its content to a file of this path, in place of what is there.
+    /// Writes the content to a file at this path, and replaces an existing file.
     ///
     /// # Errors
     ///
-    /// An error, a 500, if it cannot be written.
+    /// Returns an error, which is answered by a 500, if the file cannot be written.
     pub async fn save(&self, path: impl Into<PathBuf>) -> Result<()> {
         let (content, path) = (self.content.clone(), path.into());
         blocking(move || content.save(&path)).await
@@ -234,8 +236,8 @@ impl fmt::Debug for FormFile {
     }
 }
 
-/// One temporary file for all files of a form: they are read one after the other, and a form costs one
-/// descriptor at most.
+/// The temporary file of a form. The files of a form are read one after the other, so one file
+/// descriptor is enough for all of them.
 #[derive(Clone)]
 struct Spool(Arc<Mutex<File>>);
 
@@ -244,7 +246,7 @@ impl Spool {
         Ok(Self(Arc::new(Mutex::new(tempfile::tempfile()?))))
     }
 
-    /// Nobody awaits while it is locked; and nobody writes when somebody may read.
+    /// No caller awaits while it holds the lock, and all writes come before the first read.
     fn lock(&self) -> MutexGuard<'_, File> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -270,7 +272,7 @@ struct Reader {
     form: FormData,
     fields: usize,
     texts_limit: usize,
-    /// What is left of the limit on texts, and on names, which are kept as well.
+    /// The bytes left for texts. Names count as well, because they are kept.
     texts_left: usize,
     files_limit: u64,
     files_left: u64,
@@ -343,7 +345,7 @@ impl Reader {
             content_type,
             content,
         };
-        // Browsers send it so where no file was chosen.
+        // Browsers send an empty file without a name if the user has chosen no file.
         if !(file.file_name.is_empty() && file.is_empty()) {
             self.form.files.push((name, file));
         }

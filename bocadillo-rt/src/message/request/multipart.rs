@@ -1,4 +1,4 @@
-//! Forms with files.
+//! Forms with files, read field by field.
 
 use std::{
     borrow::Cow,
@@ -18,11 +18,11 @@ use super::{content_type::MediaType, head::Request, read::too_long, stream::Body
 use crate::error::{BoxError, Error, HttpError, Result};
 
 impl Request {
-    /// Reads the body as a form with files, field by field as they come.
+    /// Reads the body as a form with files, field by field as they arrive.
     ///
     /// # Errors
     ///
-    /// A 415 if it is not `multipart/form-data` with a boundary.
+    /// Returns a 415 if the content type is not `multipart/form-data` with a boundary.
     ///
     /// # Examples
     ///
@@ -77,17 +77,18 @@ impl Request {
     }
 }
 
-/// The parser keeps what it has read until it has found the end of a head: so much at most.
+/// How many bytes the parser may buffer. It buffers until it has found the end of a field's head.
 const MAX_UNPARSED: usize = 1024 * 1024;
 
-/// It reads as long as there is something, and looks at all of it each time: so much at once.
+/// How many bytes the parser gets at once. It reads as long as bytes are available, and searches
+/// the whole buffer after each read.
 const MAX_TURN: usize = 64 * 1024;
 
-/// The body as the parser gets it.
+/// The body as the parser reads it.
 struct Chunks {
     body: BodyStream,
-    /// How much the parser has got since it has last given something. Only a number, and nobody else
-    /// looks at the time.
+    /// How many bytes the parser has read since its last result. Only this counter is shared, so
+    /// `Relaxed` is enough.
     unparsed: Arc<AtomicUsize>,
     turn: usize,
 }
@@ -116,7 +117,7 @@ impl futures_core::Stream for Chunks {
     }
 }
 
-/// A form with files, as it comes; made by [`Request::multipart`].
+/// A form with files, read as it arrives. Returned by [`Request::multipart`].
 pub struct Multipart {
     form: multer::Multipart<'static>,
     current: Option<multer::Field<'static>>,
@@ -126,15 +127,15 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// Returns the next field; what was not read of the one before is skipped.
+    /// Returns the next field. The unread rest of the field before is skipped.
     ///
     /// # Errors
     ///
-    /// A 400 with the reason if the form is malformed or was cut off.
+    /// Returns a 400 with the reason if the form is malformed or was cut off.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: what was read by a future that is dropped is lost.
+    /// Not cancel safe. If the future is dropped, the bytes that it has read are lost.
     pub async fn next_field(&mut self) -> Result<Option<Field<'_>>> {
         if let Some(mut skipped) = self.current.take() {
             while skipped.chunk().await.map_err(malformed)?.is_some() {
@@ -162,7 +163,7 @@ impl fmt::Debug for Multipart {
 pub struct Field<'a> {
     field: &'a mut multer::Field<'static>,
     unparsed: &'a AtomicUsize,
-    /// How many bytes the fields that are read whole may have yet, together.
+    /// How many bytes are left for all fields that are read whole.
     left: &'a mut usize,
     limit: usize,
 }
@@ -174,36 +175,36 @@ impl Field<'_> {
         self.field.name()
     }
 
-    /// Returns the name of the file, as the client says; not a path to be trusted.
+    /// Returns the name of the file that the client has sent. Do not use it as a path.
     #[must_use]
     #[doc(alias = "filename")]
     pub fn file_name(&self) -> Option<&str> {
         self.field.file_name()
     }
 
-    /// Returns the content type, as the client says.
+    /// Returns the content type that the client has sent.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.field.content_type().map(AsRef::as_ref)
     }
 
-    /// Returns the next chunk as it comes, for what is too large to be read whole; no limit applies.
+    /// Returns the next chunk as it arrives. No limit applies, so this reads fields of any length.
     ///
     /// # Errors
     ///
-    /// A 400 with the reason if the form is malformed or was cut off.
+    /// Returns a 400 with the reason if the form is malformed or was cut off.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let chunk = self.field.chunk().await.map_err(malformed);
         self.unparsed.store(0, Relaxed);
         chunk
     }
 
-    /// Reads the field whole.
+    /// Reads the whole field.
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Self::chunk), and a 413 if all fields that are read whole are together longer
-    /// than the [limit of a body](crate::Limits::body).
+    /// Returns the errors of [`chunk`](Self::chunk), and a 413 if all fields that are read whole
+    /// are together longer than the [limit of a body](crate::Limits::body).
     pub async fn bytes(&mut self) -> Result<Bytes> {
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
@@ -216,11 +217,11 @@ impl Field<'_> {
         Ok(all.into())
     }
 
-    /// Reads the field whole, as text.
+    /// Reads the whole field as text.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and a 400 if it is not UTF-8.
+    /// Returns the errors of [`bytes`](Self::bytes), and a 400 if the field is not UTF-8.
     pub async fn text(&mut self) -> Result<String> {
         let bytes = self.bytes().await?;
         let text = String::from_utf8(bytes.into());
@@ -237,7 +238,7 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// The parser has not found the end of a field's head.
+/// Returned when the parser's buffer is full and has no end of a field's head.
 #[derive(Debug)]
 struct HeadTooLong;
 
@@ -258,7 +259,7 @@ fn malformed(error: multer::Error) -> Error {
     HttpError::new(400).detail(detail).into()
 }
 
-/// Why the body came to no end.
+/// Returns the error for a body that did not arrive whole.
 fn cut(error: BoxError) -> Error {
     if error.is::<HeadTooLong>() {
         let detail = "A head within the form is too long.";

@@ -1,4 +1,4 @@
-//! What stands after the `?`.
+//! The query of a request: the part of its URI after the `?`.
 
 use std::borrow::Cow;
 
@@ -8,19 +8,19 @@ use super::{form, head::Request};
 use crate::error::Result;
 
 impl Request {
-    /// Returns the query as the client sent it, without the `?`; empty if there is none.
+    /// Returns the query as the client sent it, without the `?`. It is empty if there is none.
     #[must_use]
     #[doc(alias = "query_string")]
     pub fn raw_query(&self) -> &str {
         self.uri().query().unwrap_or_default()
     }
 
-    /// Reads the query as a value: a struct with a field for each parameter, `Option` for one that
-    /// may be left out, `Vec` for one that may come several times.
+    /// Reads the query as a value: a struct with a field for each parameter. An `Option` is a
+    /// parameter that may be missing, a `Vec` one that may be repeated.
     ///
     /// # Errors
     ///
-    /// A 400 with the reason if it does not parse.
+    /// Returns a 400 with the reason if the query does not parse.
     ///
     /// # Examples
     ///
@@ -52,14 +52,14 @@ impl Request {
         form::parse(self.raw_query().as_bytes(), "query")
     }
 
-    /// Returns the first value of a query parameter, decoded; what is not UTF-8 is replaced by `�`.
+    /// Returns the first value of a query parameter, decoded. Bytes that are not UTF-8 become `�`.
     #[must_use]
     pub fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
         self.query_params()
             .find_map(|(known, value)| (known == name).then_some(value))
     }
 
-    /// Returns all query parameters in their order, decoded; what is not UTF-8 is replaced by `�`.
+    /// Returns all query parameters in their order, decoded. Bytes that are not UTF-8 become `�`.
     pub fn query_params(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(self.raw_query().as_bytes())
     }

@@ -1,4 +1,4 @@
-//! Reads a request's body whole.
+//! Reads a whole request body.
 
 use std::{
     future::poll_fn,
@@ -20,17 +20,18 @@ use super::{
 use crate::error::{Error, HttpError, Result};
 
 impl Request {
-    /// Reads the whole body; again returns the same.
+    /// Reads the whole body. A second call returns the same bytes.
     ///
     /// # Errors
     ///
-    /// A 413 if it is longer than the limit (2 MiB), a 400 if the client cut it off, a 408 if its next
-    /// part does not come for 30 s ([`Limits`](crate::Limits) have both); an error that says
-    /// so, a 500, if it was taken as a stream or a form with files before.
+    /// Returns a 413 if the body is longer than the limit (2 MiB), a 400 if the client cut it off,
+    /// and a 408 if the next part does not arrive within 30 s. Both limits are set by
+    /// [`Limits`](crate::Limits). Returns an error, which is answered by a 500, if the body was
+    /// taken as a stream or as a form with files before.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: what was read by a future that is dropped is lost.
+    /// Not cancel safe. If the future is dropped, the bytes that it has read are lost.
     pub async fn body(&mut self) -> Result<Bytes> {
         if let Source::Read(bytes) = &self.body {
             return Ok(bytes.clone());
@@ -47,7 +48,7 @@ impl Request {
         }
         let mut read = Collected::Nothing;
         let mut timer = None;
-        // Unless this comes to its end.
+        // Stays so if this future is dropped before the end.
         self.is_lost = true;
         let end = poll_fn(|cx| self.poll_read(cx, &mut read, &mut timer, limit)).await;
         self.is_lost = false;
@@ -95,7 +96,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// As [`body`](Self::body), and a 400 if it is not UTF-8.
+    /// Returns the errors of [`body`](Self::body), and a 400 if the body is not UTF-8.
     pub async fn text(&mut self) -> Result<String> {
         let bytes = self.body().await?;
         let text = String::from_utf8(bytes.into());
@@ -106,8 +107,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// As [`body`](Self::body); a 415 if its content type says that it is something else, and a 400
-    /// with the place of the mistake if it does not parse.
+    /// Returns the errors of [`body`](Self::body), a 415 if the content type is another than JSON,
+    /// and a 400 with the place of the mistake if the JSON does not parse.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         self.expect_json()?;
         let parse =
@@ -122,8 +123,8 @@ impl Request {
     }
 }
 
-/// Pending while there is time to wait for the next part of a body. Most are there: a timer is made
-/// when one is not.
+/// Waits for the next part of a body, within the limit. The timer is created here, because most
+/// bodies never have to wait.
 #[cold]
 pub(super) fn wait(
     timer: &mut Option<Pin<Box<Sleep>>>,
@@ -134,7 +135,7 @@ pub(super) fn wait(
     timer.as_mut().poll(cx).map(|()| Gone::Late)
 }
 
-/// A body as far as it has come. Most are one frame, which need not be copied.
+/// The bytes that were read so far. Most bodies are one frame, which is not copied.
 #[derive(Default)]
 enum Collected {
     #[default]
@@ -176,7 +177,7 @@ impl From<Collected> for Bytes {
     }
 }
 
-/// Why a body cannot be read.
+/// Returns the error for a body that cannot be read.
 #[cold]
 pub(super) fn gone(why: Gone, limit: usize) -> Error {
     match why {
@@ -202,7 +203,7 @@ pub(super) fn too_long(limit: usize) -> Error {
     HttpError::new(413).detail(detail).into()
 }
 
-/// Parses once more, to say where the mistake is.
+/// Parses the text once more, to find the place of the mistake.
 #[cold]
 fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
     let mut json = serde_json::Deserializer::from_slice(bytes);
@@ -214,12 +215,12 @@ fn malformed<T: DeserializeOwned>(bytes: &[u8]) -> Error {
                 Category::Io | Category::Syntax | Category::Eof => "malformed",
             };
             match &*error.path().to_string() {
-                // At the top, or before it was clear where.
+                // The mistake is at the top level, or before any field.
                 "." | "?" => format!("JSON is {what}: {}", error.inner()),
                 path => format!("JSON is {what} at `{path}`: {}", error.inner()),
             }
         }
-        // What comes after it.
+        // The value is followed by something else.
         Ok(_) => match json.end() {
             Err(error) => format!("JSON is malformed: {error}"),
             Ok(()) => "JSON is malformed.".to_owned(),

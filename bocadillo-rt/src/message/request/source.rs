@@ -1,4 +1,4 @@
-//! Where a request's body comes from, and what has become of it.
+//! The source of a request's body, and its state after it was read.
 
 use std::{
     error::Error,
@@ -20,48 +20,48 @@ use crate::{
 
 /// A request's body.
 pub(crate) enum Source {
-    /// On its way, on our own server. Not as a [`Body`], where it would be in a box.
+    /// A body that hyper provides on our own server. It is not a [`Body`], which would box it.
     Upload(Upload),
-    /// Any other.
+    /// Any other body.
     Body(Body),
-    /// It was read whole: it can be read again.
+    /// The whole body, which can be read again.
     Read(Bytes),
-    /// It cannot be read.
+    /// The body cannot be read.
     Gone(Gone),
 }
 
-/// Why a request's body cannot be read: whoever tries again gets the same answer, and never the rest
-/// for the whole.
+/// The reason why a body cannot be read. Every further attempt returns the same reason, so that a
+/// part of a body is never taken for the whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gone {
-    /// As a stream, or a form with files.
+    /// The view has taken it as a stream, or as a form with files.
     Taken,
     TooLong,
-    /// Longer than a layer around the app allows.
+    /// It is longer than a layer around the app allows.
     TooLongForLayer,
     Cut,
-    /// Its next part did not come.
+    /// The next part did not arrive in time.
     Late,
     /// The future that read it was dropped.
     Lost,
 }
 
 impl Source {
-    /// A body that hyper reads.
+    /// Wraps a body that hyper provides.
     #[inline(always)]
     pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::Read(Bytes::new());
         }
         let mut upload = Upload::new(body, busy, version);
-        // There it is read to its end also when nobody wants it.
+        // An HTTP/2 body is read to its end also if no view reads it.
         if version == Version::HTTP_2 {
             upload.keep_busy(busy.clone());
         }
         Self::Upload(upload)
     }
 
-    /// Leaves behind that it is gone. What was read whole stays.
+    /// Takes the body and leaves `Gone::Taken` behind. A body that was read whole stays.
     pub(super) fn take(&mut self, busy: Option<Busy>) -> Self {
         if let Self::Read(bytes) = self {
             return Self::Read(bytes.clone());
@@ -71,7 +71,7 @@ impl Source {
         taken
     }
 
-    /// Keeps the connection from being idle, wherever this goes.
+    /// Keeps the connection from being idle as long as the body lives.
     pub(crate) fn keep_busy(&mut self, busy: Option<Busy>) {
         if let (Self::Upload(upload), Some(busy)) = (self, busy) {
             upload.keep_busy(busy);
@@ -85,7 +85,7 @@ impl Source {
         }
     }
 
-    /// At least so many bytes are to come.
+    /// Returns a lower bound for the bytes that are still to arrive.
     #[inline]
     pub(super) fn at_least(&self) -> u64 {
         match self {
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// Nothing is to come, so that nobody need ask.
+    /// Returns whether the body has ended, so that polling it is unnecessary.
     #[inline]
     pub(super) fn has_ended(&self) -> bool {
         match self {
@@ -106,7 +106,7 @@ impl Source {
         }
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     #[inline(always)]
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Gone>>> {
         loop {
@@ -124,7 +124,7 @@ impl Source {
                 Some(Err(error)) => return Poll::Ready(Some(Err(cut(&*error)))),
                 None => return Poll::Ready(None),
             };
-            // Trailers are nobody's.
+            // Trailers are ignored.
             if let Ok(data) = frame.into_data() {
                 return Poll::Ready(Some(Ok(data)));
             }
@@ -132,12 +132,13 @@ impl Source {
     }
 }
 
-/// Enough for any honest error: a chain may be a circle.
+/// The depth of an error's causes that is looked at. A chain of causes may be a circle.
 const MAX_CAUSES: usize = 16;
 
 #[cold]
 fn cut(error: &(dyn Error + 'static)) -> Gone {
-    // A layer around the app may have a limit of its own, and another one may wrap its error.
+    // A layer around the app may have its own limit, and another layer may wrap the error of that
+    // limit.
     let causes = iter::successors(Some(error), |error| (*error).source());
     if causes
         .take(MAX_CAUSES)
@@ -149,7 +150,7 @@ fn cut(error: &(dyn Error + 'static)) -> Gone {
     Gone::Cut
 }
 
-/// For a service that is no view.
+/// Converts the body for a service that is no view.
 impl From<Source> for Body {
     fn from(source: Source) -> Self {
         match source {

@@ -1,4 +1,4 @@
-//! A body as it comes.
+//! Reads a request's body chunk by chunk.
 
 use std::{
     fmt,
@@ -20,14 +20,14 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Request {
-    /// Takes the body as a stream of chunks as they come, for what is too large to be read whole; no
+    /// Takes the body as a stream of chunks, for bodies that are too long to be read whole. No
     /// limit applies.
     ///
-    /// It can be taken once: what was read by [`body`](Self::body) before comes as one chunk; whoever
-    /// reads the body afterwards gets an error that says so.
+    /// The body can be taken once. If [`body`](Self::body) has read it before, the stream yields it
+    /// as one chunk. Reading the body after this call returns an error that says so.
     ///
-    /// A task may read it on after the response. There the end of a chunked HTTP/1 upload that has trailers is
-    /// seen with the connection's next request only: hyper holds it back.
+    /// A task may read the stream after the response. hyper then reports the end of a chunked
+    /// HTTP/1 body with trailers only when the next request arrives on the connection.
     ///
     /// # Examples
     ///
@@ -61,10 +61,10 @@ impl Request {
     }
 }
 
-/// A request's body in chunks; made by [`Request::stream`].
+/// A request's body in chunks. Returned by [`Request::stream`].
 pub struct BodyStream {
     body: Source,
-    /// Only to say of a body that was too long how long it may be.
+    /// Only used in the error of a body that was too long.
     limit: usize,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -73,7 +73,7 @@ pub struct BodyStream {
 impl Stream for BodyStream {
     type Item = Result<Bytes>;
 
-    /// Yields an error, once, if the client cut the body off, or if it was taken before.
+    /// Yields an error, once, if the client cut the body off or if the body was taken before.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = &mut *self;
         let Poll::Ready(next) = this.body.poll_next(cx) else {
@@ -94,7 +94,7 @@ impl BodyStream {
     ///
     /// # Errors
     ///
-    /// A 400 if the client cut the body off.
+    /// Returns a 400 if the client cut the body off.
     ///
     /// # Cancel safety
     ///
