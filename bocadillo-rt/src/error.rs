@@ -1,4 +1,4 @@
-//! What views return when they cannot answer.
+//! The errors of views.
 
 use std::{error::Error as StdError, fmt};
 
@@ -10,15 +10,15 @@ use crate::guard::guarded;
 /// Any error, on the heap.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What a view returns.
+/// The result of a view.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Any error that a view gives up with.
+/// Any error of a view.
 ///
-/// It takes every `std::error::Error` by `?`, and for that it is not one itself. An [`HttpError`]
-/// keeps its status; anything else is a 500 that tells the client nothing (in plain text, as in the
-/// original; [`App::on_any_error`](crate::App::on_any_error) has other words), and whose whole chain
-/// of causes is logged.
+/// `?` converts every `std::error::Error` into it. For that reason it does not implement
+/// `std::error::Error` itself. An [`HttpError`] keeps its status. Any other error is a 500: the
+/// client gets no detail, and the log has the whole chain of causes. The 500 is plain text, as in
+/// the original; [`App::on_any_error`](crate::App::on_any_error) changes that.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(BoxError);
 
 impl Error {
-    /// Creates an error that consists of its message.
+    /// Creates an error from a message.
     #[must_use]
     pub fn msg(message: impl Into<String>) -> Self {
         Self(message.into().into())
@@ -56,13 +56,13 @@ impl Error {
             .map_or(StatusCode::INTERNAL_SERVER_ERROR, HttpError::status)
     }
 
-    /// Returns the error within, if it is a `T`.
+    /// Returns a reference to the inner error if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
         self.0.downcast_ref()
     }
 
-    /// Returns the error within.
+    /// Returns the inner error.
     #[must_use]
     pub fn into_inner(self) -> BoxError {
         self.0
@@ -85,14 +85,15 @@ impl From<Error> for BoxError {
     }
 }
 
-/// The error and its causes, on one line.
+/// Writes the error and its causes on one line.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Chain(&*self.0).fmt(f)
     }
 }
 
-/// As [`Display`](fmt::Display): `fn main() -> bocadillo::Result<()>` prints it so.
+/// Writes the same as [`Display`](fmt::Display), for the output of `fn main() ->
+/// bocadillo::Result<()>`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -114,7 +115,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Describes an error with its causes, and drops it. Its own code does both, and may panic.
+/// Describes an error with its causes, and drops it. Both call the error's own code, which may
+/// panic.
 ///
 /// # Errors
 ///
@@ -128,8 +130,11 @@ pub(crate) fn describe(error: BoxError) -> Result<String, String> {
     })
 }
 
-/// An error with a status: it becomes `{"error": "404 Not Found", "status": 404}`, and its detail
-/// `"detail"` in that. As such it is [`Serialize`] too: a handler of errors may `res.json(error)`.
+/// An error with a status.
+///
+/// The client gets it as JSON: `{"error": "404 Not Found", "status": 404}`, with `"detail"` if the
+/// error has one. It is [`Serialize`] in this form, so that an error handler may call
+/// `res.json(error)`.
 ///
 /// # Examples
 ///
@@ -148,7 +153,7 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// Creates an error with this status. What is no status (100 to 999) becomes 500.
+    /// Creates an error with this status. A number outside 100 to 999 becomes 500.
     #[must_use]
     pub fn new(status: impl TryInto<StatusCode>) -> Self {
         let status = status
@@ -160,10 +165,10 @@ impl HttpError {
         }
     }
 
-    /// Adds what the client is told: anything that becomes JSON. [`get_detail`](Self::get_detail) reads
-    /// it.
+    /// Sets the detail that the client gets: any value that becomes JSON.
+    /// [`get_detail`](Self::get_detail) returns it.
     ///
-    /// What does not (a map whose keys are no strings) is left out.
+    /// A value that cannot become JSON, such as a map whose keys are no strings, is ignored.
     #[must_use]
     pub fn detail(mut self, detail: impl Serialize) -> Self {
         self.detail = serde_json::to_value(detail).ok();
@@ -176,7 +181,7 @@ impl HttpError {
         self.status
     }
 
-    /// Returns what the client is told, as JSON: a string, mostly.
+    /// Returns the detail that the client gets, as JSON. In most cases it is a string.
     #[must_use]
     pub fn get_detail(&self) -> Option<&serde_json::Value> {
         self.detail.as_ref()
@@ -187,7 +192,7 @@ impl HttpError {
     }
 }
 
-/// As the client gets it.
+/// Serializes the JSON that the client gets.
 impl Serialize for HttpError {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -220,7 +225,7 @@ impl fmt::Display for HttpError {
 
 impl StdError for HttpError {}
 
-/// A status as `404 Not Found`.
+/// Displays a status as `404 Not Found`.
 pub(crate) struct Title(pub(crate) StatusCode);
 
 impl fmt::Display for Title {

@@ -1,9 +1,9 @@
 //! Calls a user's code where a panic must not pass.
 //!
-//! A user hands us code in many forms: views, tasks, callbacks, errors with their `Display`, values
-//! with their destructors, and the payloads of panics. Each may panic, when it is called and when it
-//! is dropped. Everything of the kind goes through this file, so that a panic ends in one line of
-//! the log and changes no account, no lock and no connection.
+//! A user's code comes in many forms: views, tasks, callbacks, the `Display` of errors, the
+//! destructors of values, and the payloads of panics. Each of them may panic when it is called and
+//! when it is dropped. All such calls go through this file. A panic then becomes one line in the
+//! log, and harms no counter, no lock and no connection.
 
 use std::{
     any::Any,
@@ -15,7 +15,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-/// Calls `f`; a panic becomes its message.
+/// Calls `f`. A panic becomes an error with its message.
 #[inline]
 pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(panic_message)
@@ -37,13 +37,13 @@ pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     text
 }
 
-/// Writes to the log: the subscriber is a user's too.
+/// Writes to the log. The subscriber is a user's code as well.
 #[inline]
 pub(crate) fn log(write: impl FnOnce()) {
     let _ = guarded(write);
 }
 
-/// Drops a value of a user's; a panic is logged. `what` names the value.
+/// Drops a user's value, and logs a panic. `what` names the value in the log.
 #[inline]
 pub(crate) fn drop_guarded<T>(what: &'static str, value: T) {
     if let Err(panic) = guarded(|| drop(value)) {
@@ -59,7 +59,7 @@ pin_project! {
     }
 }
 
-/// Awaits a user's future; a panic becomes its message.
+/// Awaits a user's future. A panic becomes an error with its message.
 pub(crate) fn catch<F: Future>(future: F) -> Catch<F> {
     Catch { future }
 }

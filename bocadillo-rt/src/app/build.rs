@@ -22,8 +22,9 @@ use crate::{
 };
 
 impl App {
-    /// Makes it a tower service that can be cloned: to be [mounted](Self::mount), or for somebody
-    /// else's server. Routes that conflict are logged, and left out.
+    /// Builds the app: returns a tower service that can be cloned. It can be
+    /// [mounted](Self::mount), or run by another server. A route that conflicts with an earlier one
+    /// is logged and left out.
     #[must_use]
     pub fn into_service(mut self) -> BoxedService {
         BoxedService::of(self.built().clone())
@@ -60,7 +61,8 @@ impl App {
         built
     }
 
-    /// Returns the built app. Faults are logged: a caller of a service has no use for them.
+    /// Returns the built app. Its faults are logged, because the caller of a service cannot handle
+    /// them.
     fn built(&mut self) -> &Built {
         let built = match self.built.take() {
             Some(built) => built,

@@ -1,4 +1,4 @@
-//! The application: routes, state, and what to do with a request.
+//! `App`: its routes, groups, states, error handlers and settings.
 
 use std::{
     any::type_name, error::Error as StdError, fmt, panic::Location, pin::Pin, sync::Arc,
@@ -57,30 +57,30 @@ pub struct App {
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
     pub(super) shutdown_delay: Duration,
-    /// The settings that were made, of those that a group cannot have.
+    /// The settings that were made and that a group cannot have.
     pub(super) own_settings: Vec<&'static str>,
     pub(super) on_error: OnError,
-    /// From the innermost on.
+    /// The innermost layer is the first.
     pub(super) layers: Vec<Wrap>,
     pub(super) on_startup: Vec<Hook>,
     pub(super) on_shutdown: Vec<Hook>,
-    /// What calls of the app as a service go to, until the next setter changes the app.
+    /// The app as it was at the last call. A setter resets it.
     pub(super) built: Option<Built>,
 }
 
 type Wrap = Box<dyn Fn(BoxedService) -> BoxedService + Send>;
 
-/// A function of the user's, before or after everything.
+/// A user's function that runs before or after the server.
 pub(super) type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 impl App {
-    /// Creates an application that answers everything with 404.
+    /// Creates an application that answers every request with 404.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a view that has its route by `#[route]`.
+    /// Adds a view whose attribute `#[route]` names its path and methods.
     #[must_use]
     pub fn route<Args: 'static, V: for<'a> RouteFn<'a, Args>>(self, view: V) -> Self {
         type Meta<V, Args> = <V as RouteFn<'static, Args>>::Meta;
@@ -91,19 +91,21 @@ impl App {
         })
     }
 
-    /// Adds a view at a path, for these methods: `&["GET", "POST"]`, in any case; `&["*"]` is all that
-    /// have no view of their own.
+    /// Adds a view for a path and these methods, such as `&["GET", "POST"]`, in upper or lower
+    /// case. `&["*"]` stands for all methods that have no view of their own at this path.
     ///
-    /// A GET is a HEAD too, and OPTIONS is answered with what there is, unless there are views for
-    /// them. A path that is not there, but is with a slash after it, or without the one that it has, is
-    /// redirected to that: by a 302, or by a 307, which keeps the method and the body, where it is no
-    /// GET or HEAD.
+    /// A view for GET answers HEAD too. OPTIONS is answered with the methods of the path. Both can
+    /// have a view of their own. If a path exists only with a slash at its end, or only without it,
+    /// the client is redirected to the existing one: GET and HEAD by a 302, other methods by a 307,
+    /// which keeps the method and the body.
     ///
-    /// Paths are compared by segments that are percent-decoded, once: `/café` is what browsers send as
-    /// `/caf%C3%A9`, and a `%2F` stays within its segment. A literal may be written in both ways.
+    /// Paths are compared segment by segment, and each segment is percent-decoded once. `/café`
+    /// matches `/caf%C3%A9`, which browsers send, and may be written in either way. A `%2F` does
+    /// not end a segment.
     ///
-    /// `{name}` in the path matches one segment, `{name:path}` the rest. A path that conflicts with
-    /// another, and a method that is none, is an error of [`serve`](Self::serve).
+    /// `{name}` in the path matches one segment, `{name:path}` matches the rest of the path. A path
+    /// that conflicts with another one, and an invalid method, are errors of
+    /// [`serve`](Self::serve).
     #[must_use]
     #[track_caller]
     #[doc(alias = "add_route")]
@@ -138,13 +140,13 @@ impl App {
                 .push(format!("the view at {location} has no method"));
         }
         if self.faults.len() > known {
-            // Without its methods it would be for all.
+            // Without methods, the route would match all of them.
             return self;
         }
         if methods.contains(&"*") {
             parsed.clear();
         }
-        // As in the original, a leading slash need not be written.
+        // The leading slash may be omitted, as in the original.
         let slash = if path.starts_with('/') { "" } else { "/" };
         self.routes.push(Route {
             path: format!("{slash}{path}").into(),
@@ -161,7 +163,8 @@ impl App {
         self
     }
 
-    /// Shares a value with all views, by its type: [`req.state`](crate::Request::state).
+    /// Shares a value with all views. Views read it by its type:
+    /// [`req.state`](crate::Request::state).
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.built = None;
@@ -169,8 +172,8 @@ impl App {
         self
     }
 
-    /// Adds what `build` adds to an app, with `prefix` before every path. Values and handlers of errors
-    /// are those of the whole app.
+    /// Adds all that `build` adds to an app, with `prefix` before every path. States and error
+    /// handlers of the group belong to the whole app.
     ///
     /// # Examples
     ///
@@ -218,11 +221,12 @@ impl App {
         self
     }
 
-    /// Answers errors of one type, which views return: the type of the closure's third parameter.
+    /// Sets the handler for errors of one type. The third parameter of the closure names the type.
     ///
-    /// A handler is a plain function or closure, not an `async` one. What the view had set stays, but
-    /// for headers that describe its content, and its tasks run. An [`HttpError`](crate::HttpError) is of one
-    /// type whatever its status: also that of a path that is not there.
+    /// A handler is a plain function or closure, and not `async`. The response keeps what the view
+    /// had set, except for the headers that describe its content, and its tasks run. An
+    /// [`HttpError`](crate::HttpError) is one type for all statuses, including the 404 of a path
+    /// that does not exist.
     ///
     /// # Examples
     ///
@@ -263,10 +267,12 @@ impl App {
         self
     }
 
-    /// Answers every error that no [`on_error`](Self::on_error) is for; its status is set before.
+    /// Sets the handler for every error that no [`on_error`](Self::on_error) handles. The status is
+    /// set before the handler is called.
     ///
-    /// Without it, an [`HttpError`](crate::HttpError) is JSON, and any other error the words `500
-    /// Internal Server Error`, as in the original. A view that panics is answered so in each case.
+    /// Without this handler, an [`HttpError`](crate::HttpError) is answered by JSON and any other
+    /// error by the text `500 Internal Server Error`, as in the original. A view that panics always
+    /// gets that text.
     ///
     /// # Examples
     ///
@@ -306,7 +312,7 @@ impl App {
         self
     }
 
-    /// Returns the runner of background tasks: for its numbers.
+    /// Returns the runner of background tasks, for example to read its numbers.
     #[must_use]
     pub fn runner(&self) -> &Runner {
         match &self.built {

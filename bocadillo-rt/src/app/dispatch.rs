@@ -1,4 +1,5 @@
-//! Decides who answers a request: a view, the app's layers, or, with an error or a redirect, nobody.
+//! Decides who answers a request: a view, the app's layers, or the app itself by an error or a
+//! redirect.
 
 use std::{future, sync::Arc};
 
@@ -66,7 +67,7 @@ fn is_full(app: &AppInner) -> bool {
     app.runner.holds_back()
 }
 
-// It has two callers, of which a request takes one.
+// Inlined into both callers, of which each request takes one.
 #[inline(always)]
 fn find<'a>(app: &'a AppInner, head: &Parts) -> Target<'a> {
     match app.router.find(&head.method, head.uri.path()) {
@@ -118,7 +119,7 @@ fn answer(
         }
         Target::NoView(Found::Slash | Found::NoSlash) => {
             res.redirect(beside.unwrap_or_default());
-            // With a 302 browsers forget the method and the body.
+            // After a 302 browsers send a GET without the body.
             if !is_read {
                 res.status(StatusCode::TEMPORARY_REDIRECT);
             }
@@ -140,14 +141,14 @@ fn answer(
     Running::service(future::ready(answer))
 }
 
-/// Beside what was asked for, and by its last part alone: so it is right beneath a prefix too, and
-/// cannot be taken for another host.
+/// Returns the redirect to a path with a slash at its end. It is relative and names the last
+/// segment only: so it is right beneath any prefix, and browsers cannot take it for another host.
 fn with_slash(uri: &Uri) -> String {
     let last = uri.path().rsplit('/').next().unwrap_or_default();
     format!("./{last}/{}", query(uri))
 }
 
-/// As [`with_slash`], seen from within what looks like a folder.
+/// Returns the redirect to a path without its slash. Browsers resolve it from within the folder.
 fn without_slash(uri: &Uri) -> String {
     let path = uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);

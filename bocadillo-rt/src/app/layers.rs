@@ -1,4 +1,4 @@
-//! The services within an app and the layers around it.
+//! `App::mount` and `App::layer`: services within an app, and layers around it.
 
 use std::{panic::Location, sync::Arc};
 
@@ -20,15 +20,16 @@ use crate::{
 };
 
 impl App {
-    /// Adds a tower service for every path that is `prefix` or begins with `prefix/`, for all methods.
+    /// Mounts a tower service: it answers every path that is `prefix` or begins with `prefix/`, for
+    /// all methods.
     ///
-    /// The service sees the path without the prefix; one that redirects beneath it has to be told what it
-    /// is, as tower-http's `ServeDir` by `redirect_path_prefix`. It registers tasks on the
-    /// [`Background`](crate::background::Background) in the extensions of its requests; another app
-    /// does so by itself, and its tasks are those of this app's runner.
+    /// The service sees the path without the prefix. A service that redirects must know the prefix:
+    /// tower-http's `ServeDir` takes it by `redirect_path_prefix`. The service registers tasks on
+    /// the [`Background`](crate::background::Background) in the extensions of its requests. Another
+    /// app does that by itself, and its tasks belong to the runner of this app.
     ///
-    /// An error of the service, and a panic, is answered by 500, and logged; an
-    /// [`HttpError`](crate::HttpError) by its status.
+    /// An error of the service, and a panic, is logged and answered by a 500. An
+    /// [`HttpError`](crate::HttpError) is answered by its status.
     ///
     /// # Examples
     ///
@@ -62,7 +63,7 @@ impl App {
     {
         let location = Location::caller();
         self.built = None;
-        // The root has none.
+        // The root has no prefix.
         let prefix = match prefix.trim_matches('/') {
             "" => String::new(),
             prefix => format!("/{prefix}"),
@@ -93,12 +94,12 @@ impl App {
         self
     }
 
-    /// Wraps the whole app, routing included, in a tower layer; the one that is added last is the
-    /// outermost, and sees a request first.
+    /// Wraps the whole app, including its routing, in a tower layer. The layer that is added last
+    /// is the outermost one and sees a request first.
     ///
-    /// Whatever a layer does with a response, its tasks start when what the layers have made of it was
-    /// sent. A layer that answers in the app's place, as a timeout does, drops the view's future: the
-    /// view runs on without its client, within the [limits](crate::Limits::max_detached).
+    /// Tasks start when the response that the layers return has been sent. A layer that answers in
+    /// place of the app, as a timeout does, drops the view's future. The view then runs on without
+    /// its client, within the [limits](crate::Limits::max_detached).
     ///
     /// # Examples
     ///

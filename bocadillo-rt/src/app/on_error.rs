@@ -1,4 +1,4 @@
-//! What an app answers errors with.
+//! The error handlers of an app.
 
 use std::{error::Error as StdError, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
 type Handler = Arc<dyn Fn(&Request, &mut Response, &Error) -> bool + Send + Sync>;
 type AnyHandler = Arc<dyn Fn(&Request, &mut Response, &Error) + Send + Sync>;
 
-/// The handlers, each for one type of error; the first that is for it answers.
+/// The handlers, each for one type of error. The first one that fits answers.
 #[derive(Clone, Default)]
 pub(crate) struct OnError {
     by_type: Vec<Handler>,
@@ -43,13 +43,13 @@ impl OnError {
         self.any = Some(Arc::new(handler));
     }
 
-    /// Whether there was a handler for this error.
+    /// Calls the handler for this error. Returns whether there was one.
     pub(crate) fn handle(&self, req: &Request, res: &mut Response, error: &Error) -> bool {
         if self.by_type.iter().any(|handler| handler(req, res, error)) {
             return true;
         }
         let Some(any) = &self.any else { return false };
-        // What is the app's own fault is in the log, whatever the client is told.
+        // An error of the server is logged, whatever the handler tells the client.
         if error.status().is_server_error() {
             tracing::error!(%error, path = req.path(), "view failed");
         }

@@ -1,4 +1,4 @@
-//! What `#[route]` leaves behind.
+//! Functions with `#[route]`, and how an exchange calls views.
 
 use std::{
     fmt,
@@ -17,25 +17,25 @@ use crate::{
     message::{params::FromParam, request::Request, response::Response},
 };
 
-/// What a route's attribute says of it. Implemented by `#[route]`.
+/// The arguments of a `#[route]` attribute. Implemented by the attribute.
 pub trait RouteMeta: Send + Sync + 'static {
-    /// The path's pattern.
+    /// The pattern of the path.
     const PATH: &'static str;
-    /// The methods, in capitals.
+    /// The methods, in upper case.
     const METHODS: &'static [&'static str];
     /// The names of the path parameters, in the order of the view's arguments.
     const PARAMS: &'static [&'static str];
-    /// The view's name.
+    /// The name of the view.
     const NAME: &'static str;
 
-    /// Returns where the view is.
+    /// Returns the place of the view in the source.
     fn location() -> &'static Location<'static>;
 }
 
 pin_project! {
-    /// A running view that knows its route: what a function with `#[route]` returns.
+    /// A running view that knows its route. A function with `#[route]` returns it.
     ///
-    /// To call such a function in a unit test, await it like any other.
+    /// A unit test awaits it like any other future.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Routed<M, F> {
         #[pin]
@@ -68,14 +68,14 @@ impl<M, F> fmt::Debug for Routed<M, F> {
     }
 }
 
-/// A function with `#[route]`; `Args` are its path parameters.
+/// A function with `#[route]`. `Args` are the types of its path parameters.
 #[diagnostic::on_unimplemented(
     message = "expected a function with `#[route(…)]`",
     label = "this function has no route, or an error of its own",
     note = "for a function without a route, use `App::add(path, methods, view)`"
 )]
 pub trait RouteFn<'a, Args>: Clone + Send + Sync + 'static {
-    /// What its attribute says.
+    /// The arguments of its attribute.
     type Meta: RouteMeta;
     /// The running view.
     type Running: Future<Output: ViewOutcome> + Send + 'a;
@@ -110,7 +110,7 @@ macro_rules! route_fns {
     };
 }
 
-/// A user's own type may panic at what the client sent.
+/// Converts a path parameter. A user's own type may panic on what the client has sent.
 fn param<T: FromParam>(req: &Request, name: &str) -> Result<T> {
     guarded(|| req.param(name)).unwrap_or_else(|panic| {
         Err(Error::msg(format!(
@@ -127,21 +127,21 @@ route_fns!(A 0 B 1 C 2 D 3);
 route_fns!(A 0 B 1 C 2 D 3 E 4);
 route_fns!(A 0 B 1 C 2 D 3 E 4 G 5);
 
-/// What an exchange calls: either kind of view.
+/// A view as an exchange calls it: with a route of its own, or without.
 pub(crate) trait Runs<'a>: Send + 'static {
     type Running: Future<Output = Result<()>> + Send + 'a;
 
     fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running;
 }
 
-/// A view without a route of its own.
+/// A view that was given to `App::add`.
 pub(crate) struct Plain<V>(pub(crate) V);
 
 impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
     type Running = RunView<V::Running>;
 
     fn run(self, req: &'a mut Request, res: &'a mut Response) -> Self::Running {
-        // It need not be an `async fn`, and may panic before there is a future.
+        // The function need not be `async`, so it may panic before it returns a future.
         match guarded(|| self.0.call(req, res)) {
             Ok(view) => RunView::Running { view },
             Err(panic) => RunView::Refused {
@@ -151,7 +151,7 @@ impl<'a, V: View<'a>> Runs<'a> for Plain<V> {
     }
 }
 
-/// A view with one.
+/// A view with `#[route]`.
 pub(crate) struct WithRoute<V, Args>(V, PhantomData<fn() -> Args>);
 
 impl<V, Args> WithRoute<V, Args> {
@@ -172,8 +172,8 @@ impl<'a, Args: 'static, V: RouteFn<'a, Args>> Runs<'a> for WithRoute<V, Args> {
 }
 
 pin_project! {
-    /// A running view, or why it was not called. Not an `async` block: that would hold the view
-    /// twice.
+    /// A running view, or the error because of which it was not called. It is no `async` block,
+    /// because that would hold the view twice.
     #[project = RunViewProj]
     pub(crate) enum RunView<F> {
         Running { #[pin] view: F },

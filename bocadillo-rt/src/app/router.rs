@@ -1,4 +1,4 @@
-//! Which view answers.
+//! Finds the route of a method and a path.
 
 use std::{fmt, panic::Location, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::message::{
     path::{Decoded, decoded},
 };
 
-/// Which route answers: its place in the router's list.
+/// The index of a route in the router's list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RouteId(usize);
 
@@ -17,27 +17,28 @@ impl RouteId {
     pub(crate) const NONE: Self = Self(usize::MAX);
 }
 
-/// One registration on an app; `E` is what answers.
+/// A route: a path, methods, and an endpoint of type `E` that answers.
 #[derive(Clone)]
 pub(crate) struct Route<E> {
     pub(crate) path: Arc<str>,
-    /// Empty for all.
+    /// Empty if the route is for all methods.
     pub(crate) methods: Vec<Method>,
     /// How many segments of the path a mounted service does not see.
     pub(crate) prefix: usize,
-    /// The view's.
+    /// The name of the view.
     pub(crate) name: &'static str,
     pub(crate) endpoint: E,
     pub(crate) location: &'static Location<'static>,
 }
 
-/// All views at one path.
+/// All routes of one path.
 struct Views {
-    /// As matchit has it: the same for routes that match the same, with the same names.
+    /// The path in the syntax of matchit. It is equal for routes that match the same paths and have
+    /// the same parameter names.
     pattern: String,
     names: Arc<[String]>,
     by_method: Vec<(Method, usize)>,
-    /// Whatever the method.
+    /// The route for all methods.
     any: Option<usize>,
     allow: String,
 }
@@ -46,27 +47,27 @@ struct Views {
 pub(crate) struct Router<E> {
     routes: Vec<Route<E>>,
     views: Vec<Views>,
-    /// Paths without parameters: most requests, and the cheaper look-up.
-    /// By their length: few paths have the same.
+    /// The paths without parameters, by their lengths. Most requests are for such a path, few of
+    /// them have the same length, and comparing them is faster than matchit.
     exact: Vec<Vec<(Arc<str>, usize)>>,
     patterns: matchit::Router<usize>,
 }
 
-/// What was found for a request.
+/// The result of a search.
 pub(crate) enum Found<'a, E> {
     View(&'a Route<E>, RouteId, Params),
-    /// The path exists, for these methods.
+    /// The path exists, but not for this method. The text lists its methods.
     WrongMethod(&'a str),
-    /// The client asks for which methods the path exists.
+    /// The client asks for the methods of the path.
     Options(&'a str),
-    /// The path exists with a slash after it.
+    /// The path exists with a slash at its end.
     Slash,
     /// The path exists without the slash at its end.
     NoSlash,
     Nothing,
 }
 
-/// Routes that cannot all be.
+/// Two routes conflict, or a path is invalid.
 #[derive(Debug)]
 pub(crate) struct Conflict(String);
 
@@ -78,11 +79,11 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
-/// What is answered to `OPTIONS *`, which is about the server and not about a path.
+/// The answer to `OPTIONS *`, which asks about the server and not about a path.
 const SERVER_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl<E> Router<E> {
-    /// Builds the table; of routes that conflict, the first stays.
+    /// Builds the router. If routes conflict, the first one stays.
     pub(crate) fn build(routes: Vec<Route<E>>) -> (Self, Vec<Conflict>) {
         let mut router = Self {
             routes: Vec::new(),
@@ -176,7 +177,7 @@ impl<E> Router<E> {
         })
     }
 
-    /// The views of a path without parameters.
+    /// Finds a path without parameters.
     #[inline]
     fn exact(&self, path: &str) -> Option<usize> {
         let mut all = self.exact.get(path.len())?.iter();
@@ -190,7 +191,7 @@ impl<E> Router<E> {
     // It has two callers, of which a request takes one.
     #[inline(always)]
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, E> {
-        // What is found as it is would be found when it is decoded.
+        // A path that is found undecoded would be found decoded as well.
         let (views, params) = match self.exact(path) {
             Some(at) => (&self.views[at], Params::default()),
             None => match self.look_up(path) {
@@ -233,10 +234,10 @@ impl<E> Router<E> {
         Some((views, params))
     }
 
-    /// What is there with a slash after it, as in the original, or without one, is not far.
+    /// Looks for the path with a slash at its end, or without it, as the original does.
     #[cold]
     fn beside(&self, path: &str) -> Found<'_, E> {
-        // Without a path there is nothing to be beside of: `CONNECT`.
+        // The target of a `CONNECT` request is no path.
         if !path.starts_with('/') {
             return Found::Nothing;
         }
@@ -264,7 +265,7 @@ impl Views {
 
     #[cold]
     fn fall_back(&self, method: &Method) -> Option<usize> {
-        // HEAD is a GET without its content.
+        // A HEAD is a GET without its content.
         let get = (method == Method::HEAD)
             .then(|| self.find(&Method::GET))
             .flatten();
@@ -286,7 +287,8 @@ fn allow(by_method: &[(Method, usize)]) -> String {
     methods.join(", ")
 }
 
-/// Our `{name:path}` as matchit's `{*name}`, literals as they are compared, and the names.
+/// Translates a path for matchit: `{name:path}` becomes `{*name}`, literals are decoded. Returns
+/// the names too.
 fn pattern(path: &str) -> (String, Vec<String>) {
     let mut pattern = String::new();
     let mut names = Vec::new();
@@ -305,7 +307,7 @@ fn pattern(path: &str) -> (String, Vec<String>) {
     (pattern, names)
 }
 
-/// A brace that was encoded is none of a parameter: matchit has it twice.
+/// An encoded brace is literal, and matchit expects a literal brace twice.
 fn push_literal(pattern: &mut String, literal: &str) {
     let literal = decoded(literal);
     pattern.push_str(&literal.replace('{', "{{").replace('}', "}}"));

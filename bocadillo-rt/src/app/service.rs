@@ -13,7 +13,7 @@ use crate::{
     tower::boxed::{BoxedService, Call, Responding},
 };
 
-/// An app that can be called: with its layers, if it has any.
+/// A built app, with its layers if it has any.
 #[derive(Clone)]
 pub(crate) struct Built {
     pub(crate) app: Arc<AppInner>,

@@ -1,4 +1,4 @@
-//! How an app is built, begins and ends.
+//! `App::serve`: binds the address, calls the hooks, and serves until the end.
 
 use std::{io, mem, time::Duration};
 
@@ -20,14 +20,15 @@ use crate::{
 };
 
 impl App {
-    /// Awaits this before the first connection is accepted; several, in their order.
+    /// Adds a function that runs before the first connection is accepted. Several functions run one
+    /// after the other, in the order in which they were added.
     ///
-    /// If it returns an error, so does [`serve`](Self::serve). Without a server of its own (in a test,
-    /// or mounted) nothing calls it.
+    /// If a function returns an error, [`serve`](Self::serve) returns it. The functions do not run
+    /// for an app that is mounted or called by the test client.
     ///
     /// # Examples
     ///
-    /// What it makes goes to the views by a state that both have:
+    /// The function shares its result with the views by a state:
     ///
     /// ```
     /// use bocadillo::App;
@@ -53,8 +54,9 @@ impl App {
         self
     }
 
-    /// Awaits this when the server has ended, and all tasks with it; several, in their order, each
-    /// whatever became of the others. Also if a function of [`on_startup`](Self::on_startup) failed.
+    /// Adds a function that runs after the server and all tasks have ended. Several functions run
+    /// one after the other. All of them run, even if one fails, and also if a function of
+    /// [`on_startup`](Self::on_startup) has failed.
     #[must_use]
     pub fn on_shutdown<Fut>(mut self, hook: impl FnOnce() -> Fut + Send + 'static) -> Self
     where
@@ -64,7 +66,8 @@ impl App {
         self
     }
 
-    /// Ends the server gracefully when `signal` is ready, in place of on SIGTERM and SIGINT.
+    /// Shuts the server down gracefully when `signal` is ready, and no longer on SIGTERM and
+    /// SIGINT.
     ///
     /// # Examples
     ///
@@ -88,12 +91,14 @@ impl App {
         self
     }
 
-    /// Goes on accepting for so long after the signal, in place of not at all.
+    /// Sets how long the server goes on accepting connections after the signal. By default it stops
+    /// at once.
     ///
-    /// A load balancer goes on sending requests until it has noticed that this server is not ready any
-    /// more. Meanwhile every request is answered as ever, and [`is_shutting_down`] says `true` to the
-    /// view that the balancer asks. On HTTP/1 responses say `Connection: close`, until 200 ms before the
-    /// end of the delay, so that the balancer parts with its connections. See `docs/running.md`.
+    /// A load balancer sends requests until it has noticed that this server is not ready any more.
+    /// During the delay requests are answered as before, and [`is_shutting_down`] returns `true` to
+    /// the view that the balancer asks. HTTP/1 responses have `Connection: close` until 200 ms
+    /// before the end of the delay, so that the balancer closes its connections. See
+    /// `docs/running.md`.
     ///
     /// [`is_shutting_down`]: crate::Request::is_shutting_down
     ///
@@ -118,20 +123,21 @@ impl App {
         self
     }
 
-    /// Serves on this address until it is to end: on SIGTERM, on SIGINT (Ctrl-C), or
-    /// [when it is told](Self::with_graceful_shutdown).
+    /// Serves on this address until a shutdown: on SIGTERM, on SIGINT (Ctrl-C), or [by a signal of
+    /// your own](Self::with_graceful_shutdown).
     ///
-    /// Then it stops to accept, finishes the responses that are under way (for at most half of the
-    /// [time](crate::background::Builder::drain_timeout)), and waits for their tasks, follow-ups and views without a
-    /// client included. What has not ended in time is cut off, and the log names it. A second signal
-    /// ends the process at once.
+    /// At a shutdown the server stops accepting connections. It finishes the responses that are
+    /// under way, which takes at most half of the [drain
+    /// time](crate::background::Builder::drain_timeout). Then it waits for the tasks, their
+    /// follow-ups, and the views whose clients have left. Whatever has not ended in time is
+    /// aborted, and the log names it. A second signal ends the process at once.
     ///
     /// # Errors
     ///
-    /// Returns an [`io::Error`] of the system's kind if the address cannot be bound, as
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse): `error.downcast_ref::<io::Error>()`. Returns an error that
-    /// names both routes if two conflict, and one that names the tasks if some still run in the end because
-    /// they never yield.
+    /// * Returns an [`io::Error`] if the address cannot be bound. It keeps the kind of the system's
+    ///   error, such as [`AddrInUse`](io::ErrorKind::AddrInUse): `error.downcast_ref::<io::Error>()`.
+    /// * Returns an error that names both routes if two routes conflict.
+    /// * Returns an error that names the tasks that still run at the end because they never yield.
     pub async fn serve(self, addr: impl ToSocketAddrs) -> Result<()> {
         let addrs: Vec<_> = lookup_host(addr).await?.collect();
         let listener = TcpListener::bind(&*addrs).await;
@@ -142,16 +148,17 @@ impl App {
         self.serve_with(listener).await
     }
 
-    /// Serves the connections of this listener; as [`serve`](Self::serve).
+    /// Serves the connections of this listener, as [`serve`](Self::serve) does.
     ///
-    /// The file of a Unix socket is removed at the end.
+    /// The file of a Unix socket is removed when the server stops accepting.
     ///
     /// # Errors
     ///
-    /// As [`serve`](Self::serve).
+    /// Returns the errors of [`serve`](Self::serve).
     pub async fn serve_with(mut self, listener: impl Listener) -> Result<()> {
         log::init();
-        // Signals first: one that comes while the app starts ends it, and not the process.
+        // Listen for signals first: a signal during the start shuts the app down, and does not kill
+        // the process.
         let mut stopped = Box::pin(mem::take(&mut self.shutdown).wait());
         let listener = Removing::new(listener);
         let limits = self.limits.clone();
@@ -173,7 +180,7 @@ impl App {
             }
             Err(error) => Err(error),
         };
-        // In each case, and all of them: what was opened is to be closed.
+        // All functions run in each case, because each may have to close something.
         for hook in on_shutdown {
             if let Err(error) = call(hook, "on_shutdown").await {
                 tracing::error!(%error, "a function of `on_shutdown` failed");
@@ -206,7 +213,7 @@ async fn start(hooks: Vec<Hook>) -> Result<()> {
     Ok(())
 }
 
-/// Calls a function of the user's; a panic is an error.
+/// Calls a user's function. A panic becomes an error.
 async fn call(hook: Hook, kind: &str) -> Result<()> {
     let called = match guarded(hook) {
         Ok(future) => catch(future).await,

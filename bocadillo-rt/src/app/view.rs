@@ -1,14 +1,14 @@
-//! What makes an async function a view.
+//! The trait of views, and their results.
 
 use crate::{
     error::{Error, Result},
     message::{request::Request, response::Response},
 };
 
-/// An `async fn(&mut Request, &mut Response)`.
+/// A view: an `async fn(&mut Request, &mut Response)`.
 ///
-/// It returns `()` or `Result<(), E>`. Path parameters are read by
-/// [`req.param`](Request::param); as arguments they need `#[route]` or `#[view]`.
+/// It returns `()` or `Result<(), E>`. It reads path parameters by [`req.param`](Request::param).
+/// To get them as arguments, it needs `#[route]` or `#[view]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a view",
     label = "expected an `async fn(&mut Request, &mut Response)`",
@@ -35,14 +35,14 @@ where
     }
 }
 
-/// What a view can end with: `()` or `Result<(), E>`.
+/// The result of a view: `()` or `Result<(), E>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a view",
     label = "expected `()` or `Result<(), E>`",
     note = "set the content of the response on it: `res.text(…)`, `res.json(&…)`"
 )]
 pub trait ViewOutcome {
-    /// Converts into what the app looks at.
+    /// Converts into a result with the crate's own error.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The client.
+//! The test client.
 
 use std::{any::Any, fmt, future::poll_fn, mem, pin::Pin, sync::Arc};
 
@@ -23,9 +23,9 @@ type Answer = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
 /// Calls a service as a client would.
 ///
-/// The tasks of an [`App`] are those of its own runner: its limits, its reports, its numbers. They
-/// run on the runtime of the test, whatever the runner says, so that a test may pause the time. For
-/// another service the client has a runner, with the default settings.
+/// The tasks of an [`App`] belong to the app's own runner, with its limits, reports and numbers.
+/// They run on the test's runtime, whatever the runner says, so that a test may pause the time. For
+/// any other service the client creates a runner with the default settings.
 #[derive(Clone)]
 pub struct Client {
     call: Arc<dyn Fn(http::Request<Body>) -> Answer + Send + Sync>,
@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of an [`App`], or of any tower service.
+    /// Creates a client of an [`App`] or of any tower service.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
@@ -51,8 +51,8 @@ impl Client {
         Self::build(service, runner, Place::Here)
     }
 
-    /// Creates a client whose tasks are those of this runner, and run where the runner says: to test
-    /// a service with limits, or with threads of its own.
+    /// Creates a client whose tasks belong to this runner and run on the runner's own runtime: for
+    /// tests of a service with limits, or with threads of its own.
     pub fn with_runner<S, B>(service: S, runner: impl Into<Runner>) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
@@ -132,7 +132,7 @@ impl Client {
 enum Place {
     /// On the runtime of the test.
     Here,
-    /// As the runner says.
+    /// On the runtime that the runner chooses.
     Runner,
 }
 
@@ -148,7 +148,7 @@ where
     B::Error: Into<BoxError>,
 {
     let is_head = request.method() == Method::HEAD;
-    // Nobody else calls the service that has said to this caller that it is ready.
+    // The lock stays until the call: a service that is ready is ready for one caller.
     let mut ready = service.lock().await;
     if let Err(error) = poll_fn(|cx| ready.poll_ready(cx).map_err(Into::<BoxError>::into)).await {
         panic!("the service is not ready: {error}");
@@ -164,7 +164,7 @@ where
         .await
         .map(http_body_util::Collected::to_bytes)
         .map_err(Into::into);
-    // A server leaves it out.
+    // A server leaves out the content of a HEAD.
     let body = body.map(|body| if is_head { Bytes::new() } else { body });
     let delivery = match &body {
         Ok(_) => Delivery::Sent,
@@ -175,7 +175,7 @@ where
     TestResponse { head, body, group }
 }
 
-/// Starts what was registered, also if the request is given up.
+/// Starts the registered tasks, also if the request's future is dropped.
 struct Door {
     background: Background,
     runner: Runner,
@@ -218,7 +218,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A request; awaiting it sends it.
+/// A request. It is sent when it is awaited.
 #[must_use = "a request does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct RequestBuilder {
@@ -244,11 +244,11 @@ impl RequestBuilder {
         self
     }
 
-    /// Makes this value, as JSON, the body.
+    /// Sets this value, as JSON, as the body.
     ///
     /// # Panics
     ///
-    /// Panics if it does not become JSON.
+    /// Panics if the value cannot become JSON.
     #[track_caller]
     pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
         let json = serde_json::to_vec(value).expect("the value becomes JSON");
@@ -262,7 +262,7 @@ impl IntoFuture for RequestBuilder {
 
     /// # Panics
     ///
-    /// Panics if the request is not a valid one, or if the service fails.
+    /// Panics if the request is invalid, or if the service returns an error.
     #[track_caller]
     fn into_future(self) -> Answer {
         let request = self.builder.body(self.body).expect("a valid request");
@@ -270,7 +270,7 @@ impl IntoFuture for RequestBuilder {
     }
 }
 
-/// A response, read to its end.
+/// A response that was read to its end.
 #[derive(Debug)]
 pub struct TestResponse {
     head: http::response::Parts,
@@ -291,11 +291,11 @@ impl TestResponse {
         &self.head.headers
     }
 
-    /// Returns the body, or the error that cut it off.
+    /// Returns the body.
     ///
     /// # Errors
     ///
-    /// Returns the body's own error.
+    /// Returns the error that has cut the body off.
     pub fn body(&self) -> Result<&Bytes, &BoxError> {
         self.body.as_ref()
     }
@@ -304,7 +304,7 @@ impl TestResponse {
     ///
     /// # Panics
     ///
-    /// Panics if it was cut off, or is not UTF-8.
+    /// Panics if the body was cut off or is not UTF-8.
     #[must_use]
     #[track_caller]
     pub fn text(&self) -> &str {
@@ -316,7 +316,7 @@ impl TestResponse {
     ///
     /// # Panics
     ///
-    /// Panics if it was cut off, or does not parse.
+    /// Panics if the body was cut off or does not parse.
     #[must_use]
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
@@ -324,7 +324,7 @@ impl TestResponse {
         serde_json::from_slice(bytes).expect("the body is JSON of this shape")
     }
 
-    /// Waits for the tasks of this response, follow-ups included.
+    /// Returns the tasks of this response and their follow-ups. Awaiting them waits for their ends.
     #[track_caller]
     pub fn tasks(&self) -> Tasks {
         Tasks::new(Arc::clone(&self.group))

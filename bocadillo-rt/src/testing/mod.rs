@@ -1,7 +1,7 @@
-//! Tests an app, or any tower service, without a socket; and awaits the tasks of a response.
+//! Tests an app, or any tower service, without a socket, and waits for the tasks of a response.
 //!
-//! Tasks run on the test's own runtime, so that paused time works. They start when the body of
-//! their response has been read to its end.
+//! Tasks run on the test's own runtime, so a test may pause the time. They start when the test
+//! client has read the body of their response to its end.
 //!
 //! # Examples
 //!

@@ -16,20 +16,20 @@ use std::{
 
 use crate::background::{Group, Report};
 
-/// How long a test waits in real time, unless it says otherwise.
+/// How long a test waits in real time, unless it sets another limit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Reports = Pin<Box<dyn Future<Output = Vec<Report>> + Send>>;
 
-/// The tasks of one response; awaiting it waits until all have ended, and returns their reports in
-/// the order in which they ended.
+/// The tasks of one response. Awaiting them waits until all have ended, and returns their reports
+/// in the order in which they ended.
 ///
-/// What has ended already is returned at once. The wait lasts at most 10 seconds of real time, also
-/// where tokio's time is paused.
+/// A task that has ended already does not delay the wait. The wait lasts at most 10 seconds of real
+/// time, also if tokio's time is paused.
 ///
 /// # Panics
 ///
-/// Awaiting it panics when the 10 seconds are over; the message names what was pending.
+/// Awaiting the tasks panics after 10 seconds. The message names the tasks that are pending.
 #[must_use = "tasks are waited for by `.await`"]
 #[derive(Debug)]
 pub struct Tasks {
@@ -46,11 +46,11 @@ impl Tasks {
         }
     }
 
-    /// Waits for at most so long, of tokio's time.
+    /// Waits for at most this long in tokio's time.
     ///
     /// # Errors
     ///
-    /// The future ends with [`StillPending`], which names what had not ended.
+    /// The future returns [`StillPending`], which names the tasks that have not ended.
     pub fn within(self, limit: Duration) -> Within {
         let Self { group, .. } = self;
         Within(Box::pin(async move {
@@ -84,7 +84,7 @@ impl IntoFuture for Tasks {
     }
 }
 
-/// Future of [`Tasks::within`].
+/// Future returned by [`Tasks::within`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Within(Pin<Box<dyn Future<Output = Result<Vec<Report>, StillPending>> + Send>>);
 
@@ -102,7 +102,7 @@ impl fmt::Debug for Within {
     }
 }
 
-/// Tasks that had not ended when a test's patience had.
+/// The error of a wait that has ended before the tasks.
 #[derive(Clone, Debug)]
 pub struct StillPending {
     names: Vec<String>,
@@ -110,7 +110,7 @@ pub struct StillPending {
 }
 
 impl StillPending {
-    /// Returns the names of the tasks, in the order in which they were started.
+    /// Returns the names of the pending tasks, in the order in which they were started.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
@@ -130,7 +130,7 @@ impl fmt::Display for StillPending {
 
 impl std::error::Error for StillPending {}
 
-/// A limit of tokio's own would, with time paused, be reached as soon as everything sleeps.
+/// Waits in real time. With paused time, a timeout of tokio fires as soon as all tasks sleep.
 async fn in_real_time<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut alarm = None;
@@ -148,7 +148,7 @@ async fn in_real_time<F: Future>(limit: Duration, future: F) -> Option<F::Output
     .await
 }
 
-/// A thread that wakes the test when its patience ends.
+/// A thread that wakes the test after the limit.
 struct Alarm {
     rang: Arc<AtomicBool>,
     thread: thread::Thread,

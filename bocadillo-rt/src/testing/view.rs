@@ -1,9 +1,9 @@
-//! What a unit test calls a view with.
+//! The arguments for a unit test of a view.
 
 use crate::message::{body::Body, request::Request, response::Response};
 
-/// Makes the request that a unit test calls a view with. It belongs to no app: it has no path
-/// parameters and no state.
+/// Creates a request for a unit test of a view. It belongs to no app, so it has no path parameters
+/// and no state.
 ///
 /// # Examples
 ///
@@ -26,8 +26,8 @@ pub fn request(request: http::Request<Body>) -> Request {
     Request::without_app(request)
 }
 
-/// Makes the empty response, with status 200, that a unit test calls a view with. The tasks that the
-/// view registers on it never run: for that there is the [`Client`](super::Client).
+/// Creates an empty response with status 200 for a unit test of a view. The tasks that the view
+/// registers on it never run; use the [`Client`](super::Client) to run them.
 #[must_use]
 pub fn response() -> Response {
     Response::new()

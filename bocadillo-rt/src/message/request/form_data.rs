@@ -236,8 +236,7 @@ impl fmt::Debug for FormFile {
     }
 }
 
-/// The temporary file of a form. The files of a form are read one after the other, so one file
-/// descriptor is enough for all of them.
+/// The temporary file of a form. Its files are read one after the other, so one file is enough.
 #[derive(Clone)]
 struct Spool(Arc<Mutex<File>>);
 

@@ -22,16 +22,16 @@ use crate::{
     sent::SentBody,
 };
 
-// Constants, so that their bytes are checked by the compiler and not for each response.
+// Constants: the compiler checks their bytes, and not each response.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// A response, as a view builds it, and the tasks for after it.
+/// A response, as a view builds it, with the tasks that run after it.
 ///
-/// The last content setter wins. Setters return nothing to handle: what cannot be sent, as an
-/// invalid header name, becomes a 500 and a line in the log, and the tasks run all the same.
+/// The last content setter wins. Setters return nothing. A value that cannot be sent, such as an
+/// invalid header name, becomes a 500 and a line in the log, and the tasks still run.
 ///
 /// # Examples
 ///
@@ -47,27 +47,29 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// }
 /// ```
 pub struct Response {
-    /// Apart: smaller things are moved by fewer instructions.
+    /// Three fields rather than one `http::Response`: smaller values are moved by fewer
+    /// instructions.
     pub(crate) head: http::response::Parts,
     pub(crate) body: SentBody<Body>,
     pub(crate) tasks: Registrations,
-    /// The view may have set a header that frames the message. Else there is none to be checked.
+    /// The view may have set a header that frames the message, so the framing must be checked.
     pub(super) may_frame: bool,
-    /// Headers describe a file, which other content would not be.
+    /// Some headers describe a file. They must go when other content is set.
     pub(super) is_file: bool,
-    /// Its content goes on until somebody leaves.
+    /// The content is a stream of events, which ends with the server.
     pub(super) is_endless: bool,
-    /// Its content is the user's own, which may fail: where that has the view's name from.
+    /// Set if the content is a user's own body, which may fail. The body gets the view's name from
+    /// here.
     pub(super) own_body: Option<ViewName>,
-    /// Why the response cannot be sent as it is.
+    /// The reason why the response cannot be sent as it is.
     pub(super) fault: Option<Box<Fault>>,
 }
 
 impl Response {
     /// Creates an empty response with status 200.
     ///
-    /// For the server and the test kit alone: a view cannot put another response, and with it other
-    /// tasks, in the place of its own.
+    /// Only the server and the test kit call this. A view cannot create a response, so it cannot
+    /// exchange its own one, and the tasks in it, for another.
     pub(crate) fn new() -> Self {
         let (head, ()) = http::Response::new(()).into_parts();
         Self {
@@ -84,24 +86,24 @@ impl Response {
 
     /// Registers a task that starts when this response has been sent.
     ///
-    /// It takes the place of every task registered before, as in the original: only the latest
+    /// The task replaces every task registered before, as in the original: only the latest one
     /// runs. [`add_background`](Self::add_background) keeps the earlier ones.
     ///
-    /// The task runs also if the view returns an error or panics afterwards, and if the client
-    /// leaves; [`background::current`](crate::background::current) tells it what became of the
-    /// response.
+    /// The task also runs if the view returns an error or panics afterwards, and if the client
+    /// leaves. [`background::current`](crate::background::current) tells the task what became of
+    /// the response.
     #[track_caller]
     pub fn background(&mut self, task: impl IntoTask) {
         self.tasks.replace(task.into_task()).log();
     }
 
-    /// Registers a task beside those registered before: all run, concurrently.
+    /// Registers a task and keeps those registered before. All of them run, concurrently.
     #[track_caller]
     pub fn add_background(&mut self, task: impl IntoTask) {
         self.tasks.add(task.into_task()).log();
     }
 
-    /// Sets the status. What is no status (100 to 999) is a fault: the client gets a 500.
+    /// Sets the status. A number outside 100 to 999 is a fault: the client gets a 500.
     #[doc(alias = "status_code")]
     pub fn status(&mut self, status: impl TryInto<StatusCode>) {
         match status.try_into() {
@@ -121,17 +123,17 @@ impl Response {
         self.head.status
     }
 
-    /// Makes this text the content, as `text/plain; charset=utf-8`.
+    /// Sets this text as the content, with the type `text/plain; charset=utf-8`.
     pub fn text(&mut self, text: impl Into<Bytes>) {
         self.content(TEXT, text.into().into());
     }
 
-    /// Makes this HTML the content, as `text/html; charset=utf-8`.
+    /// Sets this HTML as the content, with the type `text/html; charset=utf-8`.
     pub fn html(&mut self, html: impl Into<Bytes>) {
         self.content(HTML, html.into().into());
     }
 
-    /// Makes this value, as JSON, the content. What does not become JSON is a fault.
+    /// Sets this value, as JSON, as the content. A value that cannot become JSON is a fault.
     #[doc(alias = "media")]
     pub fn json(&mut self, value: &(impl Serialize + ?Sized)) {
         match serde_json::to_vec(value) {
@@ -140,17 +142,18 @@ impl Response {
         }
     }
 
-    /// Makes these bytes the content.
+    /// Sets these bytes as the content, with the type `application/octet-stream`.
     #[doc(alias = "content")]
     pub fn bytes(&mut self, bytes: impl Into<Bytes>) {
         self.content(OCTETS, bytes.into().into());
     }
 
-    /// Makes a stream of chunks (bytes, vectors, strings) the content; as text, unless the header
-    /// `content-type` is set afterwards. It may be the receiver of a tokio channel.
+    /// Sets a stream of chunks (bytes, vectors, strings) as the content. Its type is text, unless
+    /// the header `content-type` is set afterwards. The receiver of a tokio channel is such a
+    /// stream.
     ///
-    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
-    /// has the error with the view's name.
+    /// If the stream yields an error or panics, the chunks before are sent. Then the response is
+    /// cut off, and the log has the error with the view's name.
     ///
     /// # Examples
     ///
@@ -182,17 +185,17 @@ impl Response {
         self.content(TEXT, body);
     }
 
-    /// Makes any body the content; its content type is yours to set.
+    /// Sets any body as the content. The content type is not set.
     ///
-    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
-    /// has the error with the view's name.
+    /// If the body yields an error or panics, the chunks before are sent. Then the response is cut
+    /// off, and the log has the error with the view's name.
     pub fn body(&mut self, body: Body) {
         self.own_body = None;
         let body = self.contained(body);
         *self.body_mut() = body;
     }
 
-    /// What fails in a body costs no more than its rest.
+    /// Wraps a user's body so that its failures end the body and nothing else.
     pub(super) fn contained(&mut self, body: Body) -> Body {
         if body.is_plain() {
             return body;
@@ -201,11 +204,12 @@ impl Response {
         Body::new(Contained::new(body, view))
     }
 
-    /// hyper is the consumer of the body: what was yielded before it fails is to be sent.
+    /// Prepares the body for hyper: chunks that precede a failure are written before hyper sees the
+    /// failure.
     pub(crate) fn hand_to_hyper(&mut self) {
         if let Some(view) = self.own_body.take() {
             let body = mem::take(self.body_mut());
-            // It may have been replaced by something plain.
+            // The view may have replaced its own body by plain bytes.
             *self.body_mut() = if body.is_plain() {
                 body
             } else {
@@ -224,7 +228,7 @@ impl Response {
         self.body_mut().replace(body);
     }
 
-    /// What describes content that is not sent now.
+    /// Removes the headers that describe the content, because other content is sent.
     #[cold]
     pub(super) fn forget_content(&mut self) {
         self.is_file = false;
@@ -257,7 +261,7 @@ impl Response {
         self.body.get_mut()
     }
 
-    /// What hyper is given, before it is.
+    /// Returns the parts that tracking changes.
     pub(crate) fn tracked_mut(&mut self) -> (&mut HeaderMap, &mut SentBody<Body>) {
         (&mut self.head.headers, &mut self.body)
     }
@@ -268,7 +272,8 @@ impl Response {
     }
 }
 
-/// Why a response cannot be sent. Boxed, so that the others carry one word about.
+/// The reason why a response cannot be sent. It is boxed, so that most responses carry only one
+/// word.
 pub(super) struct Fault(pub(super) String);
 
 impl fmt::Debug for Response {

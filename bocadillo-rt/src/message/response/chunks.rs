@@ -1,4 +1,4 @@
-//! Where a streamed content comes from.
+//! The sources of streamed content.
 
 use std::{
     convert::{self, Infallible},
@@ -12,29 +12,29 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use crate::error::BoxError;
 
-/// What [`Response::stream`](super::Response::stream) takes: a stream of results, or the receiver of a
-/// tokio channel, of chunks or of results.
+/// The argument of [`Response::stream`](super::Response::stream): a stream of results, or the
+/// receiver of a tokio channel of chunks or of results.
 ///
-/// A channel's content ends when all of its senders are gone. One that ends by a mistake sends an error
-/// first, that the client may see that this was not all.
+/// The content of a channel ends when all of its senders are dropped. A sender that ends because of
+/// a mistake sends an error first, so that the client does not take the content for whole.
 ///
-/// `Kind` tells them apart, for the compiler alone.
+/// `Kind` only helps the compiler to tell the implementations apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of chunks",
     label = "expected a `Stream` of results, or a receiver of `tokio::sync::mpsc`",
     note = "the chunks are bytes, vectors or strings; those of `event_stream` are `Event`s"
 )]
 pub trait IntoChunks<Kind> {
-    /// What it yields.
+    /// The type of the chunks.
     type Chunk;
-    /// Why it ends before its end.
+    /// The error that ends the stream early.
     type Error: Into<BoxError>;
 
-    /// Converts into a stream.
+    /// Converts into a stream of results.
     fn into_chunks(self) -> impl Stream<Item = Result<Self::Chunk, Self::Error>> + Send + 'static;
 }
 
-/// A chunk of either content.
+/// A chunk of `stream` or of `event_stream`.
 pub trait Chunk: Send + 'static {}
 
 impl Chunk for Bytes {}
@@ -43,7 +43,7 @@ impl Chunk for String {}
 impl Chunk for &'static str {}
 impl Chunk for &'static [u8] {}
 
-/// The kinds: only the compiler names them.
+/// The kinds of sources. Only the compiler names them.
 pub mod kinds {
     /// A stream of results.
     #[derive(Debug)]
@@ -106,5 +106,5 @@ macro_rules! channels {
 
 channels! { Receiver UnboundedReceiver }
 
-/// A channel as a stream of what its items become.
+/// A channel as a stream. The function converts each item.
 struct Received<R, F>(R, F);

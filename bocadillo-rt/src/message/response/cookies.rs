@@ -1,4 +1,4 @@
-//! Cookies that the client is to keep.
+//! The cookies that a response sets.
 
 use cookie::Cookie;
 use http::{HeaderName, HeaderValue, header::SET_COOKIE};
@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::build::Response;
 
-/// RFC 6265, and what the `cookie` crate encodes besides.
+/// The characters that RFC 6265 excludes, and those that the `cookie` crate encodes as well.
 const NOT_IN_A_VALUE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -33,12 +33,12 @@ const NOT_IN_A_VALUE: &AsciiSet = &CONTROLS
     .add(b'}');
 
 impl Response {
-    /// Sends a cookie, beside those that are sent already; its value is percent-encoded, its name is
-    /// sent as it is.
+    /// Sets a cookie, and keeps those that were set before. The value is percent-encoded. The name
+    /// is sent as it is.
     ///
-    /// A pair of name and value is a cookie; [`Cookie`] has the rest. What cannot be in a header, as
-    /// a path with a line break, is a fault, and so is a name that HTTP has not, as one with a blank:
-    /// the client gets a 500.
+    /// A pair of name and value is a cookie; a [`Cookie`] has all attributes. A name that is no
+    /// HTTP token is a fault, and so is an attribute that a header cannot have, such as a path with
+    /// a line break: the client gets a 500.
     ///
     /// # Examples
     ///
@@ -54,7 +54,7 @@ impl Response {
     #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
     pub fn cookie(&mut self, cookie: impl Into<Cookie<'static>>) {
         let mut cookie = cookie.into();
-        // A token, as the name of a header.
+        // The syntax of a cookie's name is that of a header's name.
         if HeaderName::try_from(cookie.name()).is_err() {
             let name = cookie.name();
             self.fail(format!("`{name}` is no name of a cookie"));
@@ -71,7 +71,8 @@ impl Response {
         }
     }
 
-    /// Tells the client to forget a cookie; path and domain must be those that it was sent with.
+    /// Tells the client to forget a cookie. Path and domain must be those with which the cookie was
+    /// set.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! What the client gets in place of what the view has built.
+//! Replaces what the view has built by the answer to its error.
 
 use http::{StatusCode, header::ALLOW};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Response {
-    /// Makes the answer to `error` of this response; headers and tasks stay.
+    /// Answers `error` with this response. Its headers and tasks stay.
     pub(crate) fn answer_error(&mut self, error: &Error, view: &str) {
         let Some(http) = error.as_http() else {
             self.answer_internal();
@@ -22,7 +22,8 @@ impl Response {
         }
     }
 
-    /// What was wrong with the view's own answer, and what describes its content, is not the error's.
+    /// Resets what belonged to the view's own answer: its faults, and the headers that describe its
+    /// content.
     pub(crate) fn begin_error(&mut self) {
         self.is_endless = false;
         self.forget_content();
@@ -51,7 +52,7 @@ impl Response {
         self.header(ALLOW, methods);
     }
 
-    /// The answer to `OPTIONS` where no view gives one.
+    /// Answers an OPTIONS request for which the app has no view.
     pub(crate) fn answer_options(&mut self, methods: &str) {
         self.status(StatusCode::NO_CONTENT);
         self.allow(methods);

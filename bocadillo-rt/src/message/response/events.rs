@@ -23,11 +23,11 @@ use crate::{error::BoxError, message::body::Body};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-/// nginx's, and that of others that took it over.
+/// A header of nginx, which other proxies know as well.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
 
-/// An event that the server sends, by [`Response::event_stream`].
+/// A server-sent event, for [`Response::event_stream`].
 ///
 /// # Examples
 ///
@@ -50,7 +50,7 @@ pub struct Event {
 impl Chunk for Event {}
 
 impl Event {
-    /// Creates an event with this text; it may have several lines.
+    /// Creates an event with this text, which may have several lines.
     #[must_use]
     pub fn new(data: impl Into<String>) -> Self {
         Self {
@@ -63,12 +63,12 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// Returns why the value does not become JSON.
+    /// Returns the error of `serde_json` if the value cannot become JSON.
     pub fn json(data: &(impl Serialize + ?Sized)) -> crate::Result<Self> {
         Ok(Self::new(serde_json::to_string(data)?))
     }
 
-    /// Creates a comment: it keeps a quiet connection from being taken for dead.
+    /// Creates a comment. Comments keep proxies from closing a quiet connection.
     #[must_use]
     pub fn comment(text: impl Into<String>) -> Self {
         Self {
@@ -77,21 +77,21 @@ impl Event {
         }
     }
 
-    /// Names the kind of event.
+    /// Sets the name of the event, which is its type for the client.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets what a client that connects again sends as `Last-Event-ID`.
+    /// Sets the id, which a client sends as `Last-Event-ID` when it connects again.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Sets how long a client is to wait until it connects again.
+    /// Sets how long a client waits before it connects again.
     #[must_use]
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);
@@ -99,7 +99,8 @@ impl Event {
     }
 }
 
-/// As it is sent. Line breaks within a name or an id, which would begin another field, are left out.
+/// Writes the event as it is sent. Line breaks in a name or an id are left out, because they would
+/// begin another field.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(comment) = &self.comment {
@@ -125,9 +126,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// Each line of a text in a field of its own.
+/// Writes each line of a text as a field of its own.
 fn lines(f: &mut fmt::Formatter<'_>, field: &str, text: &str) -> fmt::Result {
-    // All three kinds of line break end a field.
+    // Each of the three kinds of line breaks ends a field.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     for line in text.split('\n') {
         writeln!(f, "{field}: {line}")?;
@@ -136,15 +137,14 @@ fn lines(f: &mut fmt::Formatter<'_>, field: &str, text: &str) -> fmt::Result {
 }
 
 impl Response {
-    /// Makes a stream of events the content. It lives as long as the client does, and as the server: a
-    /// quiet one is not timed out, and at a shutdown it ends, so that nobody waits for it. It may be the
-    /// receiver of a tokio channel.
+    /// Sets a stream of events as the content. The receiver of a tokio channel is such a stream.
     ///
-    /// A proxy that understands `X-Accel-Buffering`, as nginx does, passes each event on at once: that
-    /// header is `no`, unless the view sets it.
+    /// The response lasts until the stream ends, the client leaves or the server shuts down. A
+    /// quiet stream does not time out. The header `X-Accel-Buffering` is `no`, unless the view sets
+    /// it: nginx and other proxies that know it pass on each event at once.
     ///
-    /// If it yields an error or panics, what came before is sent, then the response is cut off; the log
-    /// has the error with the view's name.
+    /// If the stream yields an error or panics, the events before are sent. Then the response is
+    /// cut off, and the log has the error with the view's name.
     ///
     /// # Examples
     ///
@@ -177,7 +177,7 @@ impl Response {
         self.is_endless = true;
     }
 
-    /// Has no proxy collect events, unless the view decides on that itself.
+    /// Asks proxies not to buffer events, unless the view has set that header itself.
     pub(super) fn finish_events(&mut self) {
         if self.is_endless {
             let headers = &mut self.head.headers;
@@ -185,7 +185,7 @@ impl Response {
         }
     }
 
-    /// Ends a stream of events when the server is to end.
+    /// Ends a stream of events when the server shuts down.
     pub(crate) fn end_with(&mut self, ending: &CancellationToken) {
         if !self.is_endless {
             return;
@@ -196,7 +196,7 @@ impl Response {
     }
 }
 
-/// A body that ends with the server.
+/// A body that ends when the server shuts down.
 struct Until {
     body: Body,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -217,7 +217,7 @@ impl HttpBody for Until {
     }
 }
 
-/// Events as their text.
+/// A stream of events as a stream of their texts.
 struct Texts<S>(Pin<Box<S>>);
 
 impl<S: Stream<Item = Result<Event, E>>, E> Stream for Texts<S> {

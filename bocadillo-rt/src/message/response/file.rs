@@ -1,4 +1,4 @@
-//! Files as content.
+//! Files as the content of a response.
 
 use std::{fs::Metadata, path::Path};
 
@@ -16,21 +16,24 @@ use crate::{
 };
 
 impl Response {
-    /// Makes a file the content: with its type by its extension, `ETag` and `Last-Modified`, and so
-    /// 304 where the client has it already, and 206 where it asks for a part.
+    /// Sets a file as the content. The extension decides the content type. The response has `ETag`
+    /// and `Last-Modified`. A client that has the file already gets a 304, and a client that asks
+    /// for a part of the file gets a 206.
     ///
-    /// A part is one range of bytes, of what the client has the other parts of (`If-Range`); one that
-    /// lies beyond the end is a 416. A file that is empty, and a client that asks for several ranges, or
-    /// for one that is malformed or of another unit, gets the whole, as HTTP allows.
+    /// A part is one range of bytes. With `If-Range` the client gets it only if the file has not
+    /// changed. A range beyond the end of the file is a 416. A request for several ranges, for a
+    /// malformed range or for another unit gets the whole file, as HTTP allows, and so does every
+    /// request for an empty file.
     ///
-    /// A status that the view sets afterwards is sent in place of that; one that it set before is not.
+    /// A status that the view sets afterwards replaces that of the file. A status set before is
+    /// lost.
     ///
-    /// The path is not looked at: one that comes from the client must not be trusted. To serve a
-    /// folder, mount tower-http's `ServeDir`.
+    /// The path is not checked: do not build it from what a client sends. To serve a folder, mount
+    /// tower-http's `ServeDir`.
     ///
     /// # Errors
     ///
-    /// A 404 if there is no such file.
+    /// Returns a 404 if there is no such file.
     ///
     /// # Examples
     ///
@@ -51,12 +54,12 @@ impl Response {
     pub async fn file(&mut self, req: &Request, path: impl AsRef<Path> + Send) -> Result<()> {
         let path = path.as_ref();
         let metadata = tokio::fs::metadata(path).await;
-        // What is there and is no file, as a folder, could be opened all the same.
+        // A folder could be opened, but has no content.
         if metadata.as_ref().is_ok_and(|it| !it.is_file()) {
             return Err(HttpError::new(404).into());
         }
-        // Conditions are for GET and HEAD, a part for GET alone. The content of a HEAD is left out by
-        // the server.
+        // Conditions apply to GET and HEAD, ranges to GET alone. The server leaves out the content
+        // of a HEAD.
         let mut headers = match *req.method() {
             Method::GET | Method::HEAD => req.headers().clone(),
             _ => HeaderMap::new(),
@@ -101,7 +104,7 @@ impl Response {
         self.may_frame = true;
         self.is_endless = false;
         self.is_file = true;
-        // A log that is written to meanwhile has more than was declared.
+        // A file that grows meanwhile, such as a log, has more bytes than the head declares.
         self.body(Body::up_to_declared(&head.headers, Body::new(body)));
         Ok(())
     }

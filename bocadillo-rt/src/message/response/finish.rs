@@ -1,4 +1,4 @@
-//! Makes what HTTP allows of what a view has built.
+//! Makes a response fit for HTTP, after the view has built it.
 
 use http::{
     HeaderName, HeaderValue, Method, StatusCode, Version,
@@ -15,7 +15,7 @@ use crate::{
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
 impl Response {
-    /// Whether there is nothing to do about it before it can be sent.
+    /// Returns whether the response can be sent as it is.
     #[inline]
     pub(crate) fn is_ordinary(&self, version: Version) -> bool {
         let is_special =
@@ -23,8 +23,8 @@ impl Response {
         !is_special && version != Version::HTTP_2 && may_have_content(self.head.status)
     }
 
-    /// Makes what HTTP allows of what the view built. `is_outermost`: no layer makes another response
-    /// of it.
+    /// Makes the response fit for HTTP. `is_outermost` says that no layer changes the response
+    /// afterwards.
     pub(crate) fn finish(
         &mut self,
         method: &Method,
@@ -56,7 +56,7 @@ impl Response {
         }
     }
 
-    /// On HTTP/1 hyper does both of this itself.
+    /// Completes the length and the content for HTTP/2. hyper does this itself for HTTP/1.
     fn finish_http2(&mut self, method: &Method) {
         let Some(length) = self.body.size_hint().exact() else {
             if method == Method::HEAD {
@@ -81,8 +81,8 @@ impl Response {
         }
     }
 
-    /// A content-length that disagrees with the content would break the connection's framing, and so
-    /// would an encoding of the transfer that is not there.
+    /// Checks the headers that frame the message. A wrong `content-length`, or a
+    /// `transfer-encoding` that is not applied, would break the framing of the connection.
     fn check_framing(&mut self, method: &Method, version: Version, view: &str) {
         let head = &mut self.head;
         if let Some(header) = framing::drop_ours(&mut head.headers, version) {

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use super::{build::Response, location};
 use crate::sent::framing;
 
-/// RFC 8187: all but letters, digits and a few marks.
+/// RFC 8187 allows letters, digits and a few marks.
 const NOT_IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -19,14 +19,16 @@ const NOT_IN_A_PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl Response {
-    /// Sends the client elsewhere, by a 302; for another kind, set the status afterwards: 301 and 308
-    /// are for ever, 303 makes it a GET, 307 and 308 keep the method and the body.
+    /// Redirects the client by a 302. For another kind of redirect, set the status afterwards: 301
+    /// and 308 are permanent, 303 makes the next request a GET, and 307 and 308 keep the method and
+    /// the body.
     ///
-    /// What a URL cannot have, as blanks and letters beyond ASCII, is percent-encoded; what is encoded
-    /// already stays. A `\` is encoded too: browsers would take it for `/`, and `/\evil.example` for
-    /// another host. A line break, or another control character, is a fault.
+    /// Characters that a URL cannot have, such as blanks and letters beyond ASCII, are
+    /// percent-encoded. Existing escapes stay. A `\` is encoded too, because browsers treat it as
+    /// `/`, and `/\evil.example` as another host. A line break, or another control character, is a
+    /// fault.
     ///
-    /// A target that comes from the client must be looked at all the same: `//evil.example` is a URL.
+    /// Check a target that comes from the client: `//evil.example` is a valid URL.
     ///
     /// # Examples
     ///
@@ -41,7 +43,7 @@ impl Response {
         self.header(LOCATION, location::encoded(location.as_ref()));
     }
 
-    /// Has the client save the content, under this name: any text, owned or not.
+    /// Asks the client to save the content under this name, which may be any text.
     ///
     /// # Examples
     ///
@@ -56,7 +58,8 @@ impl Response {
     /// ```
     pub fn attachment(&mut self, file_name: impl AsRef<str>) {
         let file_name = file_name.as_ref();
-        // For those that do not know the second form: what cannot be in the first is replaced.
+        // The first form is for old clients, which do not know the second. `_` replaces what it
+        // cannot have.
         let plain: String = file_name
             .chars()
             .map(|letter| match letter {
@@ -74,10 +77,9 @@ impl Response {
         self.header(CONTENT_DISPOSITION, disposition);
     }
 
-    /// Sets a header in place of all of its name.
+    /// Sets a header, and replaces all values of that name.
     ///
-    /// What is no valid name or value is a fault: the client gets a 500, and the log names the
-    /// header.
+    /// An invalid name or value is a fault: the client gets a 500, and the log names the header.
     pub fn header<N, V>(&mut self, name: N, value: V)
     where
         N: TryInto<HeaderName> + fmt::Debug + Clone,
@@ -115,9 +117,9 @@ impl Response {
         }
     }
 
-    /// Adds a header beside those of its name.
+    /// Adds a header, and keeps the values of that name.
     ///
-    /// What is no valid name or value is a fault, as of [`header`](Self::header).
+    /// An invalid name or value is a fault, as with [`header`](Self::header).
     pub fn append_header<N, V>(&mut self, name: N, value: V)
     where
         N: TryInto<HeaderName> + fmt::Debug + Clone,
@@ -128,13 +130,13 @@ impl Response {
         });
     }
 
-    /// Returns the headers that were set.
+    /// Returns the headers that are set.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// Returns the headers, to append or remove.
+    /// Returns the headers, so that a view can add or remove some.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.may_frame = true;
         &mut self.head.headers

@@ -1,9 +1,9 @@
-//! URLs as headers have them.
+//! Encodes a URL for a header.
 
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
-/// What no URL has. Control characters are none of them: they are no mistake of writing, and a fault.
-/// But a tab is one, which headers may have and browsers drop.
+/// The characters that no URL has. Control characters are not among them: they are a fault, and no
+/// mistake of spelling. A tab is, because headers may have it and browsers drop it.
 const NOT_IN_A_URL: &AsciiSet = &AsciiSet::EMPTY
     .add(b'\t')
     .add(b' ')
@@ -17,7 +17,7 @@ const NOT_IN_A_URL: &AsciiSet = &AsciiSet::EMPTY
     .add(b'|')
     .add(b'}');
 
-/// Encodes what no URL has. A `%` stays where it begins an escape.
+/// Encodes the characters that no URL has. A `%` that begins an escape stays.
 pub(super) fn encoded(url: &str) -> String {
     let mut encoded = String::with_capacity(url.len());
     let mut parts = url.split('%');

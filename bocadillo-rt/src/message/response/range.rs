@@ -1,7 +1,7 @@
-//! Which part of a file the client asks for: RFC 9110, 14.
+//! Decides which part of a file the client asks for (RFC 9110, 14).
 //!
-//! The file is served by tower-http, which takes fewer ranges than the standard has. So it is given one
-//! in a form that it takes.
+//! tower-http serves the file. It accepts fewer forms of ranges than the standard, so this file
+//! translates a range into a form that tower-http accepts.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,16 +10,16 @@ use http::{
     header::{ETAG, IF_RANGE, LAST_MODIFIED, RANGE},
 };
 
-/// Two changes within the second that a date tells cannot be told apart.
+/// A date has a resolution of one second, so it cannot tell two changes within that second apart.
 const RESOLUTION: Duration = Duration::from_secs(2);
 
-/// Returns the range that is to be served of so many bytes, as `bytes=first-last`; none if that is the
-/// whole. One without a last byte begins beyond the end.
+/// Returns the range to serve of a file of this length, as `bytes=first-last`. Returns `None` for
+/// the whole file. A range without a last byte begins beyond the end.
 pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Option<HeaderValue> {
     let mut all = headers.get_all(RANGE).iter();
     let range = match (all.next(), all.next()) {
         (Some(range), None) => range.to_str().ok()?,
-        // Several are as malformed as any other.
+        // Several ranges are treated like a malformed one.
         _ => return None,
     };
     let range = match part(range, length)? {
@@ -31,12 +31,13 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Option<HeaderValue> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
-    /// From this byte to that, which is within it.
+    /// From the first byte to the last one, both within the file.
     Of(u64, u64),
     Beyond,
 }
 
-/// `None` is the whole: of what is empty, of what is malformed, and of several.
+/// Parses a range. `None` stands for the whole file: it is empty, or the range is malformed or
+/// several.
 fn part(range: &str, length: u64) -> Option<Part> {
     let (unit, set) = range.split_once('=')?;
     if length == 0 || !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -52,7 +53,7 @@ fn part(range: &str, length: u64) -> Option<Part> {
     }
 }
 
-/// `None` if it is malformed.
+/// Parses the two ends of a range. Returns `None` if they are malformed.
 fn one(spec: &str, length: u64) -> Option<Part> {
     let (first, last) = spec.split_once('-')?;
     if first.is_empty() {
@@ -80,19 +81,19 @@ fn one(spec: &str, length: u64) -> Option<Part> {
     })
 }
 
-/// One that is too large for us is larger than any file.
+/// A number beyond `u64` is beyond the end of any file.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Whether a part of what is served is of what the client has the rest of: what its `If-Range` says.
+/// Returns whether the file is still the one that the client has a part of, by its `If-Range`.
 pub(super) fn is_of(asked: &HeaderMap, served: &HeaderMap, modified: Option<SystemTime>) -> bool {
     let mut all = asked.get_all(IF_RANGE).iter();
     let Some(validator) = all.next() else {
         return true;
     };
-    // A weak one begins with `W/`, and those of files are strong.
+    // A weak tag begins with `W/`. The tags of files are strong.
     let is_tag = served.get(ETAG) == Some(validator);
     let is_old = modified
         .and_then(|modified| modified.elapsed().ok())
