@@ -199,7 +199,7 @@ async fn what_cannot_be_served_is_an_error_that_says_where() {
     for (app, words) in [
         (
             App::new().add("/", &["no method"], hello),
-            "`no method` at tests/app.rs:",
+            "invalid method `no method` at tests/app.rs:",
         ),
         (App::new().add("/", &[], hello), "has no method"),
         (

@@ -272,8 +272,12 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let other = rcgen::generate_simple_self_signed(["a".to_owned()]).expect("another");
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     for (certificate, key, words) in [
-        ("", key.as_str(), "there is no certificate in the PEM"),
-        (certificate.as_str(), "", "the private key is no PEM"),
+        ("", key.as_str(), "the PEM has no certificate"),
+        (
+            certificate.as_str(),
+            "",
+            "cannot parse the private key as PEM",
+        ),
         (
             certificate.as_str(),
             &other.signing_key.serialize_pem(),

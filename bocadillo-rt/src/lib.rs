@@ -1,6 +1,6 @@
 //! The runtime of bocadillo: knows when a response was sent, runs tasks, serves.
 //!
-//! Use it through the facade, the crate `bocadillo`: its documentation is there.
+//! Use it through the facade, the crate `bocadillo`, which has the documentation.
 
 #[cfg(target_family = "wasm")]
 compile_error!("bocadillo serves over sockets and threads, which wasm does not have");

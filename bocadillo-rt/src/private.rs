@@ -1,4 +1,5 @@
-//! What the expansions of the macros name. Not public API: it changes in any release.
+//! The names that the expansions of the macros use. They are no public API and change in any
+//! release.
 
 use std::{panic::Location, time::Duration};
 
@@ -14,8 +15,8 @@ use crate::{
     message::params::FromParam,
 };
 
-/// A task as `#[background]` makes it. `T` is the return type as written, so that `?` and `return`
-/// in the body are checked against it.
+/// Creates a task for `#[background]`. `T` is the return type as it is written, so that the
+/// compiler checks `?` and `return` in the body against it.
 pub fn task<T, F>(name: &'static str, location: &'static Location<'static>, future: F) -> Task
 where
     T: Outcome,
@@ -24,14 +25,14 @@ where
     Task::named(name, location, future)
 }
 
-/// What a task's body returns first, and never does: so all that it returns becomes a `T`, as in an
-/// `async fn` that says `-> T`.
+/// Has the type of a task's result, and is never called. A `return` of this value in dead code
+/// fixes the type of the body, as `-> T` does for an `async fn`.
 #[must_use]
 pub fn returns<T>() -> T {
     unreachable!("no task calls this")
 }
 
-/// A task that never ends by itself: `async fn name() -> !`.
+/// Creates a task that never ends by itself: `async fn name() -> !`.
 pub fn never<F>(name: &'static str, location: &'static Location<'static>, future: F) -> Task
 where
     F: Future<Output = Never> + Send + 'static,
@@ -39,7 +40,7 @@ where
     Task::named(name, location, future)
 }
 
-/// A task as `#[background(blocking)]` makes it.
+/// Creates a task for `#[background(blocking)]`.
 pub fn blocking<T, F>(name: &'static str, location: &'static Location<'static>, function: F) -> Task
 where
     T: Outcome + 'static,
@@ -48,23 +49,23 @@ where
     Task::blocking_named(name, location, function)
 }
 
-/// Compiles for the type of a path parameter.
+/// Compiles if the type can be a path parameter.
 pub const fn is_path_parameter<T: FromParam>() {}
 
-/// Compiles for the result of a view.
+/// Compiles if the type can be the result of a view.
 pub const fn is_view_outcome<T: ViewOutcome>() {}
 
-/// Runs `main`.
+/// Runs `main`, and returns its result.
 ///
 /// # Errors
 ///
-/// Returns the system's error if it cannot start the runtime; what `main` returns otherwise.
+/// Returns the error of the system if the runtime cannot be created.
 pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let result = runtime.block_on(main);
-    // A thread that never yields would keep the process for ever; the log has named its task.
+    // A thread that never yields would keep the process for ever. The log has named its task.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(result)
 }

@@ -132,12 +132,13 @@ impl App {
                 Ok(method) => parsed.push(method),
                 Err(_) => self
                     .faults
-                    .push(format!("`{method}` at {location} is no method")),
+                    .push(format!("invalid method `{method}` at {location}")),
             }
         }
         if parsed.is_empty() && !methods.contains(&"*") {
-            self.faults
-                .push(format!("the view at {location} has no method"));
+            self.faults.push(format!(
+                "the view at {location} has no method; add one, or `*`"
+            ));
         }
         if self.faults.len() > known {
             // Without methods, the route would match all of them.

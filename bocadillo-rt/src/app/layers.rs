@@ -70,7 +70,7 @@ impl App {
         };
         if prefix.contains('{') {
             self.faults.push(format!(
-                "`{prefix}` at {location}: a service is mounted beneath a path without parameters"
+                "the mount `{prefix}` at {location} has parameters; use a prefix without parameters"
             ));
             return self;
         }

@@ -173,7 +173,7 @@ impl<E> Router<E> {
                 "`{path}` at {} conflicts with `{}` at {}",
                 route.location, other.path, other.location
             ),
-            None => format!("`{path}` at {} is no path: {error}", route.location),
+            None => format!("invalid path `{path}` at {}: {error}", route.location),
         })
     }
 

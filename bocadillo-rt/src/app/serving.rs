@@ -175,7 +175,7 @@ impl App {
         let mut served = match started {
             Ok(true) => connection::serve(listener, built, &limits, shutdown_delay, stopped).await,
             Ok(false) => {
-                tracing::info!("told to end before the app had started");
+                tracing::info!("shut down before the app had started");
                 Ok(())
             }
             Err(error) => Err(error),

@@ -122,7 +122,7 @@ pub(crate) fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
             rest = tail;
             continue;
         }
-        bytes.push(escape(rest).ok_or("The path has a `%` that is no escape.")?);
+        bytes.push(escape(rest).ok_or("The path has a `%` that begins no escape.")?);
         rest = &tail[2..];
     }
     String::from_utf8(bytes)

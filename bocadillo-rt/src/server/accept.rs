@@ -1,4 +1,4 @@
-//! Accepts connections, whatever errors there are.
+//! Accepts connections, and goes on after errors.
 
 use std::{
     io,
@@ -8,13 +8,15 @@ use std::{
 
 use crate::server::listener::Listener;
 
-/// After an error that does not concern one connection alone, as a lack of file descriptors.
+/// How long to wait after an error that concerns all connections, such as a lack of file
+/// descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Errors of that kind come by the hundred: the first is logged, and then so often how many there were.
+/// Such errors come by the hundred. The log has the first one, and then their number once in this
+/// time.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A listener, and the errors that it had.
+/// A listener, and the errors that it has returned.
 pub(crate) struct Accepting<L> {
     listener: L,
     failures: Failures,
@@ -31,12 +33,12 @@ impl<L: Listener> Accepting<L> {
         }
     }
 
-    /// Ends to listen; returns what the system has accepted.
+    /// Closes the listener, and returns the connections that the system has accepted.
     pub(crate) fn close(self) -> Vec<(L::Io, Option<SocketAddr>)> {
         self.listener.close()
     }
 
-    /// Waits for the next connection, and tries again after each error.
+    /// Waits for the next connection. It tries again after each error.
     ///
     /// # Cancel safety
     ///
@@ -47,7 +49,8 @@ impl<L: Listener> Accepting<L> {
                 Ok(accepted) => return accepted,
                 Err(error) if concerns_one_connection(&error) => {
                     tracing::debug!(%error, "connection lost before it was accepted");
-                    // The next may be lost as well, and was accepted without waiting for it.
+                    // The next connection may be lost as well, and this loop would not yield to
+                    // other tasks.
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
@@ -63,14 +66,14 @@ impl<L: Listener> Accepting<L> {
 
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    // `set_nodelay` of a connection that was reset meanwhile is invalid on some systems.
+    // On some systems `set_nodelay` fails so if the client has reset the connection meanwhile.
     matches!(
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
     )
 }
 
-/// Failures that are counted, and not all of them logged.
+/// Counts failures, and decides which of them are logged.
 #[derive(Debug, Default)]
 struct Failures {
     since_logged: u64,
@@ -78,7 +81,8 @@ struct Failures {
 }
 
 impl Failures {
-    /// Counts one more; returns how many there were since the last line, if it is time for another.
+    /// Counts a failure. Returns the number of failures since the last line if it is time for
+    /// another line.
     fn count(&mut self, now: Instant) -> Option<u64> {
         self.since_logged += 1;
         let is_soon = |logged: Instant| now.duration_since(logged) < LOG_EVERY;

@@ -1,35 +1,35 @@
-//! What a server puts up with.
+//! The limits of a server.
 
 use std::time::Duration;
 
-/// Limits of a server, with defaults that are safe.
+/// The limits of a server. The defaults are safe.
 ///
-/// | limit | default | why that much, and what happens beyond |
+/// | limit | default | the reason for the default, and what happens beyond the limit |
 /// | --- | --- | --- |
-/// | [`connections`](Self::connections) | 10 000 | far more than most need, and a bound; the next ones wait in the system's backlog. An upgraded connection counts until its upgrade only |
-/// | [`header_timeout`](Self::header_timeout) | 30 s | as hyper; a connection whose first request has not come, or whose next one is not complete, after so long is closed |
-/// | [`idle_timeout`](Self::idle_timeout) | 75 s | as nginx: load balancers keep their connections for 60 s, and must be the first to close one, or they send requests into a connection that closes. An HTTP/2 PING is no request |
-/// | [`send_timeout`](Self::send_timeout) | 60 s | as nginx; a response whose bytes wait for so long without progress is aborted |
-/// | [`keep_alive`](Self::keep_alive) | 60 s | a peer that is silent for so long is asked whether it is there: by TCP keep-alive, and by PING on HTTP/2 |
-/// | [`keep_alive_timeout`](Self::keep_alive_timeout) | 20 s | as hyper; a peer that does not answer for so long is gone: its responses are aborted |
-/// | [`linger_bytes`](Self::linger_bytes) | 64 MiB | so much of an upload that no view wants is read and dropped before an HTTP/1 connection closes, so that its client sees the answer |
-/// | [`linger_timeout`](Self::linger_timeout) | 30 s | as nginx; for so long at most, and no longer than 5 s without a byte |
-/// | [`half_close`](Self::half_close) | no | as hyper; whether an HTTP/1 client that closes only its sending direction still gets its response |
-/// | [`max_headers`](Self::max_headers) | 100 | as hyper; HTTP/1 answers 431 |
-/// | [`header_bytes`](Self::header_bytes) | 64 KiB | all headers of a request together; HTTP/1 answers 431 |
-/// | [`max_streams`](Self::max_streams) | 200 | as hyper; concurrent requests of an HTTP/2 connection, further ones are refused |
-/// | [`stream_window`](Self::stream_window) | 128 KiB | so much of an HTTP/2 upload may wait for its view. A connection has room for that of all its streams, 25 MiB: uploads that nobody reads do not stop the others |
-/// | [`body`](Self::body) | 2 MiB | as axum; 413 when a view reads more |
-/// | [`body_timeout`](Self::body_timeout) | 30 s | as nginx, halved; 408 when a view waits for so long for the next part of a body |
-/// | [`max_detached`](Self::max_detached) | 1024 | views that run on although their client has left, in all |
-/// | [`max_detached_per_connection`](Self::max_detached_per_connection) | 16 | of one connection, so that no client takes them all |
-/// | [`detached_timeout`](Self::detached_timeout) | 30 s | after that such a view is dropped |
+/// | [`connections`](Self::connections) | 10 000 | few servers need more. Further connections wait in the system's backlog. An upgraded connection counts until its upgrade |
+/// | [`header_timeout`](Self::header_timeout) | 30 s | as in hyper. A connection is closed if its first request has not arrived in this time, or if a later request is not complete |
+/// | [`idle_timeout`](Self::idle_timeout) | 75 s | as in nginx. Load balancers keep connections for 60 s. The balancer must close first, or it sends requests into a connection that the server closes. An HTTP/2 PING is no request |
+/// | [`send_timeout`](Self::send_timeout) | 60 s | as in nginx. A response is aborted if its bytes wait this long without progress |
+/// | [`keep_alive`](Self::keep_alive) | 60 s | after this silence the server probes the client: by TCP keep-alive, and by PING on HTTP/2 |
+/// | [`keep_alive_timeout`](Self::keep_alive_timeout) | 20 s | as in hyper. A client that does not answer a probe in this time is gone: its responses are aborted |
+/// | [`linger_bytes`](Self::linger_bytes) | 64 MiB | an HTTP/1 connection reads and drops this much of an unwanted upload before it closes, so that the client sees the answer |
+/// | [`linger_timeout`](Self::linger_timeout) | 30 s | as in nginx. It lingers for at most this time, and for at most 5 s without a byte |
+/// | [`half_close`](Self::half_close) | no | as in hyper. Whether an HTTP/1 client that closes only its sending direction still gets its response |
+/// | [`max_headers`](Self::max_headers) | 100 | as in hyper. HTTP/1 answers 431 |
+/// | [`header_bytes`](Self::header_bytes) | 64 KiB | the size of all headers of a request. HTTP/1 answers 431 |
+/// | [`max_streams`](Self::max_streams) | 200 | as in hyper. The concurrent requests of an HTTP/2 connection. Further requests are refused |
+/// | [`stream_window`](Self::stream_window) | 128 KiB | this much of an HTTP/2 upload may wait for its view. The connection has room for the windows of all its streams, 25 MiB, so unread uploads do not stop other streams |
+/// | [`body`](Self::body) | 2 MiB | as in axum. A view that reads a longer body gets a 413 |
+/// | [`body_timeout`](Self::body_timeout) | 30 s | half of nginx's. A view that waits this long for the next part of a body gets a 408 |
+/// | [`max_detached`](Self::max_detached) | 1024 | views that run on although their client has left. A further view is dropped |
+/// | [`max_detached_per_connection`](Self::max_detached_per_connection) | 16 | the same for one connection, so that no client takes all places |
+/// | [`detached_timeout`](Self::detached_timeout) | 30 s | a view that runs longer without its client is dropped |
 ///
-/// A view beyond the limits on detached ones is dropped as well; the tasks that it had registered
-/// run in each case.
+/// The tasks that a dropped view has registered run.
 ///
-/// Every value is accepted. `Duration::MAX` and the largest number stand for "no limit", as far as there
-/// can be none; zero is the smallest value that makes sense, which the setter names where it is not zero.
+/// Every value is accepted. `Duration::MAX` and the largest number stand for "no limit", where that
+/// is possible. Zero stands for the smallest value that makes sense. The setter names that value if
+/// it is not zero.
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) connections: usize,
     pub(crate) header_timeout: Duration,
-    /// `None`: by the one above.
+    /// `None` stands for a multiple of `header_timeout`.
     idle_timeout: Option<Duration>,
     pub(crate) send_timeout: Duration,
     pub(crate) keep_alive: Duration,
@@ -63,23 +63,23 @@ pub struct Limits {
     pub(crate) detached_timeout: Duration,
 }
 
-/// What `http::HeaderMap` can hold.
+/// The capacity of `http::HeaderMap`.
 const MAX_HEADERS: usize = 24_576;
 
-/// More than any head has; h2 allows as much by itself.
+/// More than any head needs, and what h2 allows by default.
 const MAX_HEADER_BYTES: usize = 16 * 1024 * 1024;
 
-/// The largest window that HTTP/2 has.
+/// The largest window of HTTP/2.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// One frame of data.
+/// The size of one frame of data.
 const MIN_WINDOW: u32 = 16 * 1024;
 
-/// The longest that Linux takes for a TCP keep-alive.
+/// The longest TCP keep-alive time that Linux accepts.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(32_767);
 
 impl Limits {
-    /// Creates the defaults.
+    /// Creates the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -104,10 +104,10 @@ impl Limits {
         }
     }
 
-    /// Sets how many connections are served at a time; at least one.
+    /// Sets how many connections are served at a time. At least one is.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
-        // A shutdown acquires the permits of all of them, which are counted by a `u32` then.
+        // A shutdown acquires all permits at once, and their number is a `u32` there.
         let most = tokio::sync::Semaphore::MAX_PERMITS.min(u32::MAX as usize);
         let connections = connections.clamp(1, most);
         Self {
@@ -116,8 +116,8 @@ impl Limits {
         }
     }
 
-    /// Sets how long the head of a request may take: on a new connection from its begin, afterwards from
-    /// its first byte.
+    /// Sets how long the head of a request may take. The time starts with the connection for the
+    /// first request, and with the first byte for later ones.
     #[must_use]
     pub fn header_timeout(self, header_timeout: Duration) -> Self {
         Self {
@@ -126,11 +126,12 @@ impl Limits {
         }
     }
 
-    /// Sets how long a connection may wait for its next request; two and a half times the
-    /// [`header_timeout`](Self::header_timeout) where it is not set, which is 75 s.
+    /// Sets how long a connection may wait for its next request. The default is two and a half
+    /// times the [`header_timeout`](Self::header_timeout), which is 75 s.
     ///
-    /// A load balancer in front has to close first: set this to more than the time for which it keeps its
-    /// connections (60 s for most). On HTTP/2 the connection ends by GOAWAY, so that no request is lost.
+    /// If there is a load balancer, it must close connections first. Set this to more than the time
+    /// for which the balancer keeps a connection, which is 60 s for most. HTTP/2 ends the
+    /// connection by GOAWAY, so no request is lost.
     #[must_use]
     #[doc(alias = "keepalive_timeout")]
     pub fn idle_timeout(self, idle_timeout: Duration) -> Self {
@@ -145,7 +146,7 @@ impl Limits {
         self.idle_timeout.unwrap_or_else(by_header)
     }
 
-    /// Sets how long bytes of a response may wait without progress.
+    /// Sets how long the bytes of a response may wait without progress.
     #[must_use]
     pub fn send_timeout(self, send_timeout: Duration) -> Self {
         Self {
@@ -154,19 +155,20 @@ impl Limits {
         }
     }
 
-    /// Sets after how long of silence a peer is asked whether it is there; at least a second. More than
-    /// nine hours is never.
+    /// Sets the silence after which the server probes the client. It is at least a second. More
+    /// than nine hours turns the probes off.
     ///
-    /// Without it a peer that vanished (a cable, a laptop that sleeps) keeps a quiet stream of events, and
-    /// its task, for ever. The kernel asks on TCP, and hyper on HTTP/2. TCP needs a socket that the server
-    /// can see: [`Listener::socket`](crate::Listener::socket).
+    /// A client may vanish without a word, for example when its cable is pulled. Without probes
+    /// such a client keeps a quiet stream of events, and the task behind it, for ever. The kernel
+    /// sends the probes of TCP, and hyper those of HTTP/2. For TCP the server needs the socket:
+    /// [`Listener::socket`](crate::Listener::socket).
     #[must_use]
     pub fn keep_alive(self, keep_alive: Duration) -> Self {
         let keep_alive = keep_alive.max(Duration::from_secs(1));
         Self { keep_alive, ..self }
     }
 
-    /// Sets how long a peer may take to answer that it is there; at least a second.
+    /// Sets how long a client may take to answer a probe. It is at least a second.
     #[must_use]
     pub fn keep_alive_timeout(self, keep_alive_timeout: Duration) -> Self {
         let keep_alive_timeout = keep_alive_timeout.clamp(Duration::from_secs(1), MAX_KEEP_ALIVE);
@@ -176,17 +178,18 @@ impl Limits {
         }
     }
 
-    /// After how long a silent peer is asked, and how long it has to answer; `None` where it never is.
+    /// Returns the silence before a probe and the time for its answer. Returns `None` if probes are
+    /// off.
     pub(crate) fn probes(&self) -> Option<(Duration, Duration)> {
         (self.keep_alive <= MAX_KEEP_ALIVE).then_some((self.keep_alive, self.keep_alive_timeout))
     }
 
-    /// Sets how many bytes of an upload that no view wants are read before an HTTP/1 connection is closed.
+    /// Sets how many bytes of an unwanted upload are read before an HTTP/1 connection closes.
     ///
-    /// A view that answers an upload before it has read all of it (401, 413) ends the connection. To close
-    /// it with bytes unread makes the kernel send a reset, and the client may lose the answer by that. So
-    /// the server closes its sending direction, and reads and drops until the client has closed too. Zero
-    /// closes at once.
+    /// A view that answers an upload before it has read all of it (by a 401 or a 413) ends the
+    /// connection. If the server closed it with unread bytes, the kernel would send a reset, and
+    /// the client could lose the answer. So the server closes its sending direction only, and reads
+    /// and drops bytes until the client has closed too. Zero closes at once.
     #[must_use]
     #[doc(alias = "lingering_close")]
     pub fn linger_bytes(self, linger_bytes: usize) -> Self {
@@ -196,7 +199,7 @@ impl Limits {
         }
     }
 
-    /// Sets for how long at most; see [`linger_bytes`](Self::linger_bytes).
+    /// Sets the longest time for that. See [`linger_bytes`](Self::linger_bytes).
     #[must_use]
     #[doc(alias = "lingering_time")]
     pub fn linger_timeout(self, linger_timeout: Duration) -> Self {
@@ -206,23 +209,25 @@ impl Limits {
         }
     }
 
-    /// Sets whether an HTTP/1 client that closes its sending direction, as `nc -N` does after a request,
-    /// still gets its response. It is off.
+    /// Sets whether an HTTP/1 client that closes its sending direction, as `nc -N` does after a
+    /// request, still gets its response. The default is no.
     ///
-    /// A client that closes the whole connection looks the same at first: its end of the data is all that
-    /// there is to see until something is written. Off, such a client counts as one that has left: its
-    /// view is told by [`is_disconnected`](crate::Request::is_disconnected), and nothing is sent any more.
-    /// A response that is ready before the end is seen is sent all the same: that is a race. Go's
-    /// `net/http` takes the end for leaving too, and cancels the request's context.
+    /// A client that closes the whole connection looks the same at first: the server sees the end
+    /// of its data, and nothing else until it writes.
     ///
-    /// On, each response arrives whole, whatever its size; and that a client has left is noticed only when
-    /// the connection is reset, or something is written to it. HTTP/2 knows no such clients.
+    /// With "no", the client has left when its data ends.
+    /// [`is_disconnected`](crate::Request::is_disconnected) tells the view, and nothing more is
+    /// sent. A response that is ready before the server sees the end is sent all the same. Go's
+    /// `net/http` treats the end in the same way, and cancels the context of the request.
+    ///
+    /// With "yes", each response arrives whole. The server notices that a client has left only when
+    /// the connection is reset or when it writes. HTTP/2 has no such clients.
     #[must_use]
     pub fn half_close(self, half_close: bool) -> Self {
         Self { half_close, ..self }
     }
 
-    /// Sets how many headers a request may have; at most 24 576.
+    /// Sets how many headers a request may have. The maximum is 24 576.
     #[must_use]
     #[doc(alias = "headers")]
     pub fn max_headers(self, max_headers: usize) -> Self {
@@ -232,7 +237,7 @@ impl Limits {
         }
     }
 
-    /// Sets how long the headers of a request may be together; at least 8 KiB, at most 16 MiB.
+    /// Sets the size of all headers of a request. The minimum is 8 KiB, the maximum 16 MiB.
     #[must_use]
     pub fn header_bytes(self, header_bytes: usize) -> Self {
         Self {
@@ -241,7 +246,7 @@ impl Limits {
         }
     }
 
-    /// Sets how many requests an HTTP/2 connection may have at a time; at least one.
+    /// Sets how many concurrent requests an HTTP/2 connection may have. The minimum is one.
     #[must_use]
     #[doc(alias = "streams")]
     pub fn max_streams(self, max_streams: u32) -> Self {
@@ -251,11 +256,12 @@ impl Limits {
         }
     }
 
-    /// Sets how much of an HTTP/2 upload may wait for its view; at least 16 KiB, at most 2 GiB.
+    /// Sets how much of an HTTP/2 upload may wait for its view. The minimum is 16 KiB, the maximum
+    /// 2 GiB.
     ///
-    /// It bounds the speed of an upload: a window for each round trip. A connection's own window is this
-    /// times [`max_streams`](Self::max_streams), and one more, but no more than 2 GiB: so much memory may
-    /// one connection take whose uploads nobody reads.
+    /// The window bounds the speed of an upload: one window for each round trip. The window of the
+    /// connection is [`max_streams`](Self::max_streams) plus one times this window, and at most 2
+    /// GiB. One connection whose uploads nobody reads takes that much memory.
     #[must_use]
     #[doc(alias = "initial_stream_window_size")]
     pub fn stream_window(self, stream_window: usize) -> Self {
@@ -266,20 +272,20 @@ impl Limits {
         }
     }
 
-    /// The windows of a stream, and of a connection.
+    /// Returns the windows of a stream and of a connection.
     pub(crate) fn windows(&self) -> (u32, u32) {
         let stream = self.stream_window;
         let all = stream.saturating_mul(self.max_streams.saturating_add(1));
         (stream, all.min(MAX_WINDOW))
     }
 
-    /// Sets how long a request's body may be, where a view reads it whole.
+    /// Sets how long a body may be that a view reads whole.
     #[must_use]
     pub fn body(self, body: usize) -> Self {
         Self { body, ..self }
     }
 
-    /// Sets how long a view waits for the next part of a request's body.
+    /// Sets how long a view waits for the next part of a body.
     #[must_use]
     pub fn body_timeout(self, body_timeout: Duration) -> Self {
         Self {
@@ -298,7 +304,7 @@ impl Limits {
         }
     }
 
-    /// Sets how many of one connection may.
+    /// Sets how many views of one connection may run on without their client.
     #[must_use]
     #[doc(alias = "detached_per_connection")]
     pub fn max_detached_per_connection(self, max_detached_per_connection: usize) -> Self {
@@ -308,7 +314,8 @@ impl Limits {
         }
     }
 
-    /// Sets for how long; and how long an HTTP/1 upload is kept that such a view does not read on.
+    /// Sets how long a view may run on without its client. An HTTP/1 upload that such a view does
+    /// not read is kept for the same time.
     #[must_use]
     pub fn detached_timeout(self, detached_timeout: Duration) -> Self {
         Self {

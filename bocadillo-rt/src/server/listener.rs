@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! The sources of connections.
 
 use std::{
     io,
@@ -15,11 +15,11 @@ use tokio::{
 
 use crate::server::socket::Socket;
 
-/// Accepts connections.
+/// A source of connections.
 ///
 /// # Examples
 ///
-/// A listener whose connections are counted:
+/// A listener that counts its connections:
 ///
 /// ```
 /// use bocadillo::{Listener, Socket};
@@ -42,27 +42,29 @@ use crate::server::socket::Socket;
 /// }
 /// ```
 pub trait Listener: Send + 'static {
-    /// A connection.
+    /// The type of a connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Waits for the next connection; with the client's address, where it has one.
+    /// Waits for the next connection. Returns it with the client's address, if there is one.
     ///
     /// # Cancel safety
     ///
-    /// It must be cancel safe, as that of tokio's listeners is: a server that ends, and a listener of
-    /// TLS connections, drop it while it waits, and no connection is to be lost by that.
+    /// An implementation must be cancel safe, as tokio's listeners are. A server that shuts down,
+    /// and the listener of TLS connections, drop this future while it waits. No connection may be
+    /// lost then.
     ///
     /// # Errors
     ///
-    /// Returns the error of this attempt. The server goes on: at once if only that connection was
-    /// lost, and after a pause where it may be out of file descriptors; that is logged once a minute.
+    /// Returns the error of this attempt. The server logs it, at most once a minute, and tries
+    /// again: at once if only this connection was lost, otherwise after a pause, because the
+    /// process may have no file descriptors left.
     fn accept(&mut self)
     -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 
-    /// Closes the listener, and returns the connections that the system has accepted meanwhile: it would
-    /// reset them, and what their clients have sent would be lost.
+    /// Closes the listener, and returns the connections that the system has accepted already. The
+    /// system would reset them, and their requests would be lost.
     ///
-    /// A listener around another one passes the call on; by default there are none.
+    /// A listener around another one calls that one. The default returns none.
     fn close(self) -> Vec<(Self::Io, Option<SocketAddr>)>
     where
         Self: Sized,
@@ -70,25 +72,26 @@ pub trait Listener: Send + 'static {
         Vec::new()
     }
 
-    /// Returns the address to log, if there is one.
+    /// Returns the address for the log, if there is one.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
     }
 
     /// Returns the socket beneath a connection, if there is one.
     ///
-    /// By it the server sets the connection's [keep-alive](crate::Limits::keep_alive), and sees sooner that
-    /// a client has left behind bytes that nobody has read. Without it, which is the default, a peer that
-    /// vanished from an HTTP/1 connection is not missed.
+    /// The server sets the connection's [keep-alive](crate::Limits::keep_alive) on it. It also
+    /// learns sooner that a client has left, even behind bytes that nobody has read. The default
+    /// returns none: then the server never notices that the client of a quiet HTTP/1 connection has
+    /// vanished.
     fn socket(io: &Self::Io) -> Option<Socket<'_>> {
         let _ = io;
         None
     }
 
-    /// Returns the file of the socket, if it has one: a Unix socket's. The server removes it when it
-    /// accepts no more, so that the next one can listen there.
+    /// Returns the file of a Unix socket. The server removes it when it stops accepting, so that
+    /// the next server can listen there.
     ///
-    /// A listener around another returns that of the other.
+    /// A listener around another one calls that one.
     fn socket_file(&self) -> Option<PathBuf> {
         None
     }
@@ -99,7 +102,8 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, addr) = Self::accept(self).await?;
-        // hyper writes whole messages: to wait for more only delays their last part.
+        // hyper writes whole messages. Waiting for more bytes would only delay the end of a
+        // message.
         stream.set_nodelay(true)?;
         Ok((stream, Some(addr)))
     }
@@ -110,7 +114,8 @@ impl Listener for TcpListener {
             return Vec::new();
         };
         let ready = ready(|| listener.accept());
-        // At once: a connection that comes between these two calls is reset, a later one is refused.
+        // At once: a connection that arrives between these two calls is reset, a later one is
+        // refused.
         drop(listener);
         let begin = |(stream, addr): (net::TcpStream, _)| {
             stream.set_nonblocking(true)?;
@@ -160,8 +165,8 @@ impl Listener for tokio::net::UnixListener {
     }
 }
 
-/// A listener whose socket's file is removed with it: however its server ends, but for a process that
-/// is killed.
+/// A listener that removes the file of its socket when it is dropped, however the server ends. A
+/// process that is killed leaves the file behind.
 pub(crate) struct Removing<L> {
     listener: L,
     _file: Option<SocketFile>,
@@ -199,7 +204,7 @@ impl<L: Listener> Listener for Removing<L> {
     }
 }
 
-/// The file of a socket, as it was at the beginning.
+/// The file of a socket, with its identity at the start.
 struct SocketFile {
     path: PathBuf,
     id: FileId,
@@ -213,7 +218,7 @@ impl SocketFile {
 }
 
 impl Drop for SocketFile {
-    /// Removes the file, unless another server has put its own there meanwhile.
+    /// Removes the file, unless another server has created its own file at that path.
     fn drop(&mut self) {
         if file_id(&self.path) != Some(self.id) {
             return;
@@ -225,7 +230,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Device and number: a file that was removed and made again has another.
+/// Device and inode. A file that is created anew has another inode.
 type FileId = (u64, u64);
 
 #[cfg(unix)]
@@ -241,7 +246,8 @@ fn file_id(_path: &Path) -> Option<FileId> {
     None
 }
 
-/// What a listener that does not block has; no more than a backlog holds, whoever goes on connecting.
+/// Accepts until the listener has no more. A backlog is shorter than the bound, which is for
+/// clients that go on connecting.
 #[cfg(unix)]
 fn ready<T>(mut accept: impl FnMut() -> io::Result<T>) -> Vec<T> {
     iter::from_fn(|| accept().ok()).take(4096).collect()
@@ -251,7 +257,7 @@ fn ready<T>(mut accept: impl FnMut() -> io::Result<T>) -> Vec<T> {
 mod tests {
     use super::*;
 
-    /// The runtime has had no time to notice anything.
+    /// The runtime gets no opportunity to notice the connections.
     #[tokio::test]
     async fn what_the_system_has_accepted_is_not_lost_with_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,16 +1,16 @@
-//! A log on stderr, where the program has set up none.
+//! Sets up a log on stderr for programs that have none.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static IS_WANTED: AtomicBool = AtomicBool::new(false);
 
-/// `#[bocadillo::main]` wants a log, unless one is set up by the time when a server starts: the
-/// program's own, in `main`, comes first then.
+/// Asks for a log, for `#[bocadillo::main]`. It is set up when the first server starts, unless the
+/// program has set up its own by then.
 pub fn want() {
     IS_WANTED.store(true, Relaxed);
 }
 
-/// Sets up the log: `RUST_LOG`, or else `info`.
+/// Sets up the log, if it is wanted. Its filter is `RUST_LOG`, or else `info`.
 pub(crate) fn init() {
     if IS_WANTED.load(Relaxed) && !tracing::dispatcher::has_been_set() {
         set_up();
@@ -26,7 +26,7 @@ fn set_up() {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
-    // Set by another thread in between: then that one is the log.
+    // If another thread has set up a log meanwhile, that one stays.
     let _ = log.with_ansi(stderr().is_terminal()).try_init();
 }
 

@@ -1,4 +1,4 @@
-//! The server: accepts connections, and lets hyper speak HTTP on each.
+//! The accept loop of a server, and one task for each connection.
 
 use std::{
     future::{pending, poll_fn},
@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// The part of the delay before an end in which connections are kept again.
+/// The last part of the delay before a shutdown, in which connections are kept again.
 const KEEPING: Duration = Duration::from_millis(200);
 
-/// What a server works with, whatever it serves.
+/// The parts of a server, whatever it serves.
 pub(crate) struct Server<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) runner: &'a Runner,
@@ -45,7 +45,8 @@ pub(crate) struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Accepts until it is to end, and ends then; each connection is a task of its own.
+    /// Accepts connections until the shutdown, and then shuts down. Each connection is a task of
+    /// its own.
     pub(crate) async fn run<L, S, B>(
         self,
         listener: L,
@@ -85,7 +86,7 @@ impl Server<'_> {
             signalled = stopped => signalled,
             () = &mut accepting => None,
         };
-        // From now on a signal is the second one, and names what it cuts off.
+        // From now on a signal is the second one. It names the tasks that it ends.
         let signalled = signalled.unwrap_or_else(Signalled::elsewhere);
         let _names = signalled.names(self.runner.clone());
         if let Some(end) = self.end {
@@ -98,7 +99,7 @@ impl Server<'_> {
         watch.announce_end(true);
         last_look(accepting.as_mut()).await;
         drop(accepting);
-        // The listener goes before anything is waited for.
+        // The listener is closed before the server waits for anything.
         accept.close(listener, serve);
         if let Some(end) = self.end {
             end.begin();
@@ -111,14 +112,18 @@ impl Server<'_> {
     }
 }
 
-/// Lets a balancer notice that this server is not ready any more, and part with the connections that it
-/// keeps. One that has noticed nothing keeps connections again in the end: it opens few when the
-/// listener goes.
+/// Waits for the delay, during which a balancer can notice that this server is not ready. Responses
+/// close their connections until the last part of the delay. A balancer that has not noticed the
+/// shutdown keeps its connections in that last part, and opens few new ones while the listener
+/// closes.
 async fn delay(watch: &Watch, delay: Duration) {
     if delay.is_zero() {
         return;
     }
-    tracing::info!(?delay, "to shut down, and not ready any more");
+    tracing::info!(
+        ?delay,
+        "shutdown announced; the server is not ready any more"
+    );
     let parting = delay.saturating_sub(KEEPING);
     if !parting.is_zero() {
         watch.announce_end(true);
@@ -128,7 +133,7 @@ async fn delay(watch: &Watch, delay: Duration) {
     sleep(delay.saturating_sub(parting)).await;
 }
 
-/// Accepts what the system has accepted, as far as the runtime knows: it would be reset with the listener.
+/// Accepts the connections that the runtime knows of. They would be reset with the listener.
 async fn last_look(mut accepting: Pin<&mut impl Future<Output = ()>>) {
     tokio::task::yield_now().await;
     poll_fn(|cx| {
@@ -138,7 +143,7 @@ async fn last_look(mut accepting: Pin<&mut impl Future<Output = ()>>) {
     .await;
 }
 
-/// What it takes to accept connections.
+/// The parts that accepting a connection needs.
 struct Accept<'a> {
     limits: &'a Limits,
     runner: &'a Runner,
@@ -147,7 +152,7 @@ struct Accept<'a> {
 }
 
 impl Accept<'_> {
-    /// Accepts, for ever.
+    /// Accepts connections for ever.
     async fn all<L: Listener>(
         &self,
         listener: &mut Accepting<L>,
@@ -162,7 +167,7 @@ impl Accept<'_> {
         }
     }
 
-    /// Accepts what the system has accepted, and nothing more.
+    /// Accepts the connections that the system has accepted already.
     fn close<L: Listener>(
         &self,
         listener: Accepting<L>,
@@ -176,7 +181,7 @@ impl Accept<'_> {
         }
     }
 
-    /// Serves a connection, by a task of its own.
+    /// Serves a connection by a task of its own.
     fn serve<L, S, B>(
         &self,
         io: L::Io,
@@ -212,17 +217,18 @@ impl Accept<'_> {
     }
 }
 
-/// The place of a connection, among those that may be and those that a shutdown waits for. Its IO has
-/// it, which an upgrade may take over, and so have the tasks of its streams.
+/// The place of a connection in two counts: that of the connections at a time, and that of those
+/// for which a shutdown waits. The IO of the connection holds it, because an upgrade may take the
+/// IO, and so do the tasks of its streams.
 struct Seat {
     _permit: OwnedSemaphorePermit,
     _connected: Connected,
-    /// The watch goes on as long as there are connections, whatever becomes of the accept loop.
+    /// The watch lives as long as there are connections, even after the accept loop.
     _watch: Watch,
 }
 
 pin_project! {
-    /// A connection that is served. Not an `async` block, which costs more on each of its polls.
+    /// A connection that is served. It is no `async` block, which would make each poll dearer.
     struct Serving<F> {
         #[pin]
         driven: Driven<F>,
@@ -266,8 +272,8 @@ fn times(limits: &Limits) -> Times {
 fn track<L: Listener>(io: L::Io, limits: &Limits) -> (TrackedIo<L::Io>, Connection) {
     if let (Some(socket), Some(probes)) = (L::socket(&io), limits.probes()) {
         if let Err(error) = socket.set_keep_alive(probes) {
-            // It is lost already, mostly.
-            tracing::debug!(%error, "no keep-alive for a connection");
+            // In most cases the connection is lost already.
+            tracing::debug!(%error, "cannot set keep-alive on a connection");
         }
     }
     let settings = Settings {

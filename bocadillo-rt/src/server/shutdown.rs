@@ -1,23 +1,26 @@
-//! How a server ends: in peace, and in time.
+//! Shuts a server down gracefully, within a time limit.
 //!
 //! | phase | ends | what happens |
 //! | --- | --- | --- |
-//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered, and [`is_shutting_down`](crate::Request::is_shutting_down) says so to a view that a balancer asks; each response on HTTP/1 is the last of its connection, but for the last 200 ms |
-//! | accepting | at once | what the system has accepted is taken, and the listener is dropped |
-//! | requests | at half of the time | connections finish the responses that are under way; HTTP/2 says GOAWAY; one on which no request comes for 200 ms is closed. Then all are closed, which releases their tasks: a client that reads slowly cannot take the time of the tasks |
-//! | the rest | a tenth, or a second, before the deadline | views without a client, tasks, follow-ups, functions and reports end by themselves |
+//! | not ready | after the [delay](crate::App::shutdown_delay), none by default | new requests are answered. [`is_shutting_down`](crate::Request::is_shutting_down) is true for the view that a balancer asks. Each HTTP/1 response closes its connection, except in the last 200 ms |
+//! | accepting | at once | the connections that the system has accepted are taken. The listener is dropped |
+//! | requests | at half of the time | connections finish the responses that are under way. HTTP/2 sends GOAWAY. A connection without a request is closed after 200 ms. At the end of the phase all connections are closed, which releases their tasks: a client that reads slowly cannot use up the time of the tasks |
+//! | the rest | a tenth of the time, or a second, before the deadline | views without a client, tasks, follow-ups and callbacks end by themselves |
 //! | asked | at the deadline | tasks see [`cancelled`](crate::background::Context::cancelled) |
-//! | cut | 100 ms later | what is left is cut off, and named |
+//! | aborted | 100 ms later | whatever still runs is aborted and named |
 //!
-//! HTTP/1 cannot say GOAWAY on a connection that is idle, where a balancer may have sent a request that has
-//! not come yet: one that is closed then loses it, and a POST is not sent again. Hence a connection
-//! without a request is not closed at once, and the response to one that comes says that it is the last.
-//! The delay says so too, for a balancer that has noticed it and sends to other servers. One that has not
-//! noticed would open a connection for each request then, and lose those that the system accepts
-//! between the last look at the listener and its end: some microseconds, but of a busy port. So the last
-//! part of the delay lets it keep connections, which need no listener.
+//! An idle HTTP/1 connection cannot say GOAWAY, and a balancer may have sent a request on it that
+//! has not arrived. If the server closed it at once, that request would be lost, and a balancer
+//! does not send a POST twice. So the server waits 200 ms, and answers a request that arrives with
+//! `Connection: close`.
 //!
-//! All of it is in one account, the server's share of its [`Runner`]: see `background::scheduler`.
+//! During the delay the server closes connections as well, so that a balancer that has noticed the
+//! shutdown moves to other servers. A balancer that has not noticed it would open a new connection
+//! for each request. The system could accept one between the last `accept` and the end of the
+//! listener, and that request would be lost. So in the last part of the delay connections are kept
+//! again.
+//!
+//! One account covers all of it: the server's share of its [`Runner`]. See `background::scheduler`.
 
 use std::{
     pin::Pin,
@@ -34,18 +37,18 @@ use crate::{
     server::signals::Signalled,
 };
 
-/// How long a connection without a request may take to close by itself. A client of HTTP/2 answers a
-/// PING before, if it does. A balancer that keeps connections of HTTP/1 may have sent a request on one;
-/// busy ones are all used, and closed with a response, in less.
+/// How long a connection without a request may stay open. An HTTP/2 client answers a PING in this
+/// time. An HTTP/1 balancer may have sent a request that arrives in this time. The balancer uses
+/// its busy connections more often than that, and they close with a response.
 const IDLE_GRACE: Duration = Duration::from_millis(200);
 
-/// When a server is to end.
+/// The event at which a server shuts down.
 #[derive(Default)]
 pub(crate) enum Shutdown {
     /// On SIGTERM or SIGINT.
     #[default]
     Signal,
-    /// When this is ready.
+    /// When this future is ready.
     When(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
@@ -54,8 +57,8 @@ impl Shutdown {
         Self::When(Box::pin(signal))
     }
 
-    /// Waits until it is to end; the guard keeps a second signal what it is. Signals are seen from this
-    /// call on, and not from the first poll.
+    /// Waits for the shutdown. The returned guard makes the next signal the second one. The signal
+    /// handler is installed by this call, and not by the first poll.
     pub(crate) fn wait(self) -> impl Future<Output = Option<Signalled>> {
         let (serving, signal) = match self {
             Self::Signal => (Some(Signalled::listen()), None),
@@ -73,7 +76,7 @@ impl Shutdown {
     }
 }
 
-/// How far the end of an app's server has come, for its views and responses.
+/// The state of the shutdown of an app's server, for its views and responses.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     announced: CancellationToken,
@@ -81,12 +84,12 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// The server is to end: it is not ready any more.
+    /// Announces the shutdown: the server is not ready any more.
     pub(crate) fn announce(&self) {
         self.announced.cancel();
     }
 
-    /// The server ends: a response without an end of its own ends now.
+    /// Begins the shutdown: responses without an end of their own, such as event streams, end now.
     pub(crate) fn begin(&self) {
         self.begun.cancel();
     }
@@ -100,7 +103,7 @@ impl End {
     }
 }
 
-/// What of a server there is to end.
+/// The parts of a server that a shutdown ends.
 pub(crate) struct Ending<'a> {
     pub(crate) watch: &'a Watch,
     pub(crate) runner: &'a Runner,
@@ -111,7 +114,7 @@ impl Ending<'_> {
     ///
     /// # Errors
     ///
-    /// Returns an error that names what was cut off, and what still runs.
+    /// Returns an error that names what was aborted and what still runs.
     pub(crate) async fn run(self) -> Result<()> {
         let limit = self.runner.drain_timeout();
         let (pending, stats) = (self.runner.pending(), self.runner.stats());
@@ -170,5 +173,5 @@ fn result(report: &DrainReport) -> Result<()> {
     if report.is_clean() {
         return Ok(());
     }
-    Err(Error::msg(format!("shut down, but not clean: {report}")))
+    Err(Error::msg(format!("the shutdown was not clean: {report}")))
 }

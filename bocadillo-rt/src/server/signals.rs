@@ -1,8 +1,8 @@
-//! The signals that ask the process to end.
+//! The signals that end the process: SIGTERM and SIGINT.
 //!
-//! A thread of its own listens, so that a second signal ends the process also when every other
-//! thread is stuck. It listens for all servers of the process, from the first on. Without one that
-//! serves a signal ends the process at once, as it would without this.
+//! A thread of its own waits for them, so that a second signal ends the process even if every other
+//! thread is stuck. The thread starts with the first server and serves all servers of the process.
+//! While no server runs, a signal ends the process at once, as it would without this thread.
 
 use std::{
     io,
@@ -22,42 +22,44 @@ use crate::background::{self, Runner};
 
 static SIGNALS: OnceLock<Option<CancellationToken>> = OnceLock::new();
 
-/// How many servers a signal is to end.
+/// The number of servers that a signal shuts down.
 static SERVING: AtomicUsize = AtomicUsize::new(0);
 
-/// What the servers that end now have under way.
+/// The runners of the servers that are shutting down.
 static ENDING: Mutex<Slab<Runner>> = Mutex::new(Slab::new());
 
 fn ending() -> MutexGuard<'static, Slab<Runner>> {
     ENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A server that a signal ends: gracefully, or at once if it ends already.
+/// A server that a signal ends: gracefully at first, and at once if it is shutting down already.
 pub(crate) struct Signalled {
-    /// The first signal is for this server.
+    /// The first signal shuts this server down.
     is_first: bool,
 }
 
 impl Signalled {
-    /// Begins to listen: a signal ends this server gracefully.
+    /// Starts to listen: a signal shuts this server down gracefully.
     pub(crate) fn listen() -> Self {
         SIGNALS.get_or_init(listen);
         SERVING.fetch_add(1, SeqCst);
         Self { is_first: true }
     }
 
-    /// Begins to listen for a server that was told to end by something else: a signal ends it at once.
+    /// Starts to listen for a server that is shutting down for another reason: a signal ends it at
+    /// once.
     pub(crate) fn elsewhere() -> Self {
         SIGNALS.get_or_init(listen);
         Self { is_first: false }
     }
 
-    /// A signal that ends the process at once names what this server has under way.
+    /// Registers this server's runner. A signal that ends the process names the tasks of the
+    /// runner.
     pub(crate) fn names(&self, runner: Runner) -> Names {
         Names(ending().insert(runner))
     }
 
-    /// Waits for SIGTERM or SIGINT; elsewhere than on Unix, for Ctrl-C.
+    /// Waits for SIGTERM or SIGINT, or for Ctrl-C on systems other than Unix.
     ///
     /// # Cancel safety
     ///
@@ -78,7 +80,7 @@ impl Drop for Signalled {
     }
 }
 
-/// Keeps the names at hand until the server has ended.
+/// Keeps a runner registered until the server has ended.
 pub(crate) struct Names(usize);
 
 impl Drop for Names {
@@ -87,7 +89,7 @@ impl Drop for Names {
     }
 }
 
-/// Says what ends with the process.
+/// Logs the tasks that end with the process.
 fn name_all() {
     let runners: Vec<_> = ending().iter().map(|(_, runner)| runner.clone()).collect();
     for runner in runners {
@@ -95,7 +97,7 @@ fn name_all() {
     }
 }
 
-/// Returns when it listens.
+/// Starts the thread, and returns when it listens.
 fn listen() -> Option<CancellationToken> {
     let signalled = CancellationToken::new();
     let told = signalled.clone();
@@ -110,7 +112,7 @@ fn listen() -> Option<CancellationToken> {
     started
         .inspect_err(|error| tracing::error!(%error, "no thread to listen for signals"))
         .ok()?;
-    // It does not if it cannot, and has said so.
+    // An error here means that the thread could not listen, and has logged that.
     listening.recv().ok()?;
     Some(signalled)
 }
@@ -119,14 +121,14 @@ fn run(signalled: &CancellationToken, listens: mpsc::Sender<()>) -> io::Result<(
     let runtime = Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        // Whoever waits for it is there.
+        // The receiver waits for this message.
         let _ = listens.send(());
         drop(listens);
         loop {
             let code = signals.next().await?;
             if signalled.is_cancelled() || SERVING.load(SeqCst) == 0 {
                 if signalled.is_cancelled() || !ending().is_empty() {
-                    tracing::warn!("a second signal: ending at once");
+                    tracing::warn!("second signal; the process ends at once");
                     name_all();
                 }
                 #[allow(clippy::exit, reason = "what a signal is for")]
@@ -153,7 +155,7 @@ impl Signals {
         })
     }
 
-    /// The exit code that says which signal it was.
+    /// Returns the exit code for the signal.
     async fn next(&mut self) -> io::Result<i32> {
         Ok(tokio::select! {
             _ = self.terminate.recv() => 128 + 15,

@@ -15,11 +15,11 @@ use tokio::{
 
 use crate::sent::Closed;
 
-/// Probes that are sent while a peer may still answer.
+/// How many probes are sent while the client may still answer.
 const PROBES: u32 = 4;
 
-/// The socket beneath a connection, for what a stream of bytes does not tell; made from a reference to a
-/// stream of tokio's.
+/// The socket beneath a connection. It tells what a stream of bytes cannot. It is created from a
+/// reference to a stream of tokio.
 ///
 /// # Examples
 ///
@@ -54,20 +54,20 @@ impl<'a> From<&'a tokio::net::UnixStream> for Socket<'a> {
 }
 
 impl Socket<'_> {
-    /// Lets the kernel ask after so long of silence whether the peer is there, and give it up when it does
-    /// not answer for so long.
+    /// Lets the kernel probe the client after this silence, and end the connection if no answer
+    /// comes in time.
     pub(crate) fn set_keep_alive(self, (silence, answer): (Duration, Duration)) -> io::Result<()> {
         match self.0 {
             Kind::Tcp(stream) => {
                 SockRef::from(stream).set_tcp_keepalive(&keep_alive(silence, answer))
             }
-            // Its peer is on this machine: the kernel knows when it is gone.
+            // The peer runs on this machine, so the kernel knows when it is gone.
             #[cfg(unix)]
             Kind::Unix(_) => Ok(()),
         }
     }
 
-    /// Looks what the peer has closed, also behind bytes that nobody has read.
+    /// Returns which directions the client has closed, even behind bytes that nobody has read.
     pub(crate) fn closed(self) -> Closed {
         let both = Interest::READABLE | Interest::WRITABLE;
         let ready = match self.0 {
@@ -83,7 +83,7 @@ impl Socket<'_> {
     }
 }
 
-/// What is known without waiting.
+/// Returns the readiness that is known without waiting.
 fn now(ready: impl Future<Output = io::Result<Ready>>) -> Option<Ready> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(ready).poll(&mut cx) {
@@ -94,7 +94,7 @@ fn now(ready: impl Future<Output = io::Result<Ready>>) -> Option<Ready> {
 
 fn keep_alive(silence: Duration, answer: Duration) -> TcpKeepalive {
     let keep_alive = TcpKeepalive::new().with_time(silence);
-    // Where a system has no such settings, its own apply.
+    // On other systems the defaults of the system apply.
     #[cfg(any(
         target_os = "android",
         target_os = "freebsd",

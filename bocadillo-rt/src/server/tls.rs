@@ -1,11 +1,11 @@
-//! TLS, by rustls.
+//! TLS connections, by rustls.
 //!
-//! A [`Listener`] makes every connection of another one a TLS connection. HTTP/2, HTTP/1.1 and HTTP/1.0
-//! are offered by ALPN. That a response was sent is known as exactly as without TLS: its last byte was
-//! encrypted and accepted by the kernel.
+//! A [`Listener`] makes each connection of another listener a TLS connection. ALPN offers HTTP/2,
+//! HTTP/1.1 and HTTP/1.0. A response counts as sent when its last byte was encrypted and the kernel
+//! has accepted it, as without TLS.
 //!
-//! Handshakes run beside each other, and not in the way of those who are accepted: so many at a
-//! time, each for at most so long.
+//! Handshakes run concurrently, so a slow one does not delay other connections. Their number and
+//! their time are limited.
 //!
 //! # Examples
 //!
@@ -45,27 +45,28 @@ use crate::{
     server::{listener, socket::Socket},
 };
 
-/// What is offered to clients, the better first. HTTP/1.0 as nginx has it: it is served, so it is taken.
+/// The protocols that ALPN offers, in the order of preference. HTTP/1.0 is among them, as in nginx,
+/// because it is served.
 ///
-/// A client that offers protocols, and none of these, is refused (RFC 7301).
+/// A client that offers protocols, but none of these, is refused (RFC 7301).
 const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
-/// A client has so long for its handshake: as nginx gives it for the headers of a request.
+/// The longest time for a handshake. nginx grants as much for the headers of a request.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So many handshakes are under way at a time; more connections wait to be accepted.
+/// The number of concurrent handshakes. Further connections wait to be accepted.
 const MAX_HANDSHAKES: usize = 4096;
 
-/// Certificate and key of a server.
+/// The certificate and the private key of a server.
 #[derive(Clone)]
 pub struct Config(Arc<ServerConfig>);
 
 impl Config {
-    /// Reads a chain of certificates, the server's own first, and its private key.
+    /// Reads a chain of certificates, which begins with the server's own, and its private key.
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with which file.
+    /// Returns an error that names the file and the reason.
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
         let read = |path: &Path| {
             std::fs::read(path)
@@ -74,31 +75,31 @@ impl Config {
         Self::from_pem(read(certificates.as_ref())?, read(key.as_ref())?)
     }
 
-    /// As [`from_pem_files`](Self::from_pem_files), of what is in the files.
+    /// Does the same as [`from_pem_files`](Self::from_pem_files) with the contents of the files.
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with which.
+    /// Returns an error with the reason.
     pub fn from_pem(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self> {
         let wrong = |what: &str, error: &dyn fmt::Display| Error::msg(format!("{what}: {error}"));
         let chain = CertificateDer::pem_slice_iter(certificates.as_ref())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| wrong("the certificates are no PEM", &error))?;
+            .map_err(|error| wrong("cannot parse the certificates as PEM", &error))?;
         if chain.is_empty() {
-            return Err(Error::msg("there is no certificate in the PEM"));
+            return Err(Error::msg("the PEM has no certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(key.as_ref())
-            .map_err(|error| wrong("the private key is no PEM", &error))?;
+            .map_err(|error| wrong("cannot parse the private key as PEM", &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .map_err(|error| wrong("certificates and key do not fit", &error))?;
+            .map_err(|error| wrong("the certificates and the key do not fit", &error))?;
         Ok(config.into())
     }
 }
 
-/// Any configuration of rustls; without protocols of its own it gets HTTP/2, HTTP/1.1 and HTTP/1.0.
+/// Any configuration of rustls. If it names no protocols, HTTP/2, HTTP/1.1 and HTTP/1.0 are added.
 impl From<ServerConfig> for Config {
     fn from(mut config: ServerConfig) -> Self {
         if config.alpn_protocols.is_empty() {
@@ -116,7 +117,7 @@ impl fmt::Debug for Config {
 
 type Shaken<Io> = io::Result<(TlsStream<Io>, Option<SocketAddr>)>;
 
-/// Accepts TLS connections.
+/// A listener for TLS connections.
 pub struct Listener<L: listener::Listener> {
     listener: L,
     acceptor: TlsAcceptor,
@@ -124,7 +125,7 @@ pub struct Listener<L: listener::Listener> {
 }
 
 impl<L: listener::Listener> Listener<L> {
-    /// Creates a listener of TLS connections within those of another.
+    /// Creates a listener that makes each connection of `listener` a TLS connection.
     pub fn new(listener: L, config: impl Into<Config>) -> Self {
         Self {
             listener,
@@ -153,7 +154,7 @@ impl<L: listener::Listener> listener::Listener for Listener<L> {
             tokio::select! {
                 Some(shaken) = self.handshakes.join_next() => match flatten(shaken) {
                     Ok(accepted) => return Ok(accepted),
-                    // One client's mistake is no reason to wait for the next.
+                    // Other clients need not wait because of the mistake of one.
                     Err(error) => tracing::debug!(%error, "TLS handshake failed"),
                 },
                 accepted = self.listener.accept(), if has_room => {

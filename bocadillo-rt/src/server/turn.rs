@@ -1,4 +1,4 @@
-//! Whether a request has to wait for its turn.
+//! Decides whether a request waits for the next poll of its connection.
 
 use crate::{background::Runner, sent::Connection};
 

@@ -1,4 +1,4 @@
-//! Any tower service behind a pointer: what an app mounts, and what its layers wrap.
+//! Any tower service as one type, for mounts and layers.
 
 use std::{
     convert::Infallible,
@@ -25,15 +25,15 @@ use crate::{
 
 pub(crate) type Responding = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 
-/// A tower service whose types are always the same: what a layer given to
-/// [`App::layer`](crate::App::layer) wraps.
+/// Any tower service, as one type. A layer that is given to [`App::layer`](crate::App::layer) wraps
+/// this type.
 ///
-/// An error of the service within becomes a response: that of an [`HttpError`](crate::HttpError), or
-/// a 500 and a line in the log.
+/// An error of the inner service becomes a response: the one of an [`HttpError`](crate::HttpError),
+/// or else a 500 and a line in the log.
 #[derive(Clone)]
 pub struct BoxedService(Arc<dyn Call>);
 
-/// Calls a service that is shared.
+/// Calls a service behind a shared reference.
 pub(crate) trait Call: Send + Sync {
     fn call(&self, request: http::Request<Body>) -> Responding;
 }
@@ -76,7 +76,7 @@ where
     fn call(&self, request: http::Request<Body>) -> Responding {
         let mut service = self.0.clone();
         Box::pin(async move {
-            // The service's own error need not be `Send`: it is boxed at once.
+            // The error of the service need not be `Send`, so it is boxed at once.
             let ready = poll_fn(|cx| service.poll_ready(cx).map_err(Into::into));
             if let Err(error) = ready.await {
                 return failed(error);
@@ -87,7 +87,7 @@ where
                 None => Poll::Pending,
             });
             let answer = answer.await;
-            // What it does when it is dropped does not change what it has answered.
+            // A panic of its drop does not change the answer.
             if let Err(panic) = guarded(|| calling.set(None)) {
                 log(|| tracing::error!(panic, "service panicked when it was dropped"));
             }
@@ -99,7 +99,8 @@ where
     }
 }
 
-/// A file that has grown since it was measured ends where it did: what served it could not know.
+/// Ends the body of a file at its declared length. The file may have grown since its length was
+/// read.
 fn answered(response: http::Response<Body>) -> http::Response<Body> {
     if !response.headers().contains_key(LAST_MODIFIED) {
         return response;
@@ -113,7 +114,7 @@ fn answered(response: http::Response<Body>) -> http::Response<Body> {
     http::Response::from_parts(head, body)
 }
 
-/// What the client gets of a service's own error.
+/// Returns the response for the error of a service.
 #[cold]
 fn failed(error: BoxError) -> http::Response<Body> {
     let error = Error::from_box(error);
@@ -135,7 +136,7 @@ fn failed(error: BoxError) -> http::Response<Body> {
     response
 }
 
-/// For requests with any body: a layer may have wrapped it.
+/// Accepts requests with any body, because a layer may have wrapped it.
 impl<B> Service<http::Request<B>> for BoxedService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,

@@ -182,8 +182,8 @@ impl From<Collected> for Bytes {
 pub(super) fn gone(why: Gone, limit: usize) -> Error {
     match why {
         Gone::Taken => Error::msg(
-            "the request's body was taken by `stream` or `multipart` before; read it by `body` \
-             first, which can be done again",
+            "the request's body was taken by `stream` or `multipart` before; call `body` first, \
+             which can be called again",
         ),
         Gone::Lost => Error::msg(
             "the request's body was lost: the future that read it was dropped before its end",

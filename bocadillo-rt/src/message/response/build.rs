@@ -110,10 +110,12 @@ impl Response {
             Ok(status)
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS =>
             {
-                self.fail(format!("status {status} is not final"));
+                self.fail(format!(
+                    "status {status} is informational; set a final status"
+                ));
             }
             Ok(status) => self.head.status = status,
-            Err(_) => self.fail("the status is not within 100 to 999"),
+            Err(_) => self.fail("invalid status; expected 100 to 999"),
         }
     }
 
@@ -138,7 +140,7 @@ impl Response {
     pub fn json(&mut self, value: &(impl Serialize + ?Sized)) {
         match serde_json::to_vec(value) {
             Ok(bytes) => self.content(JSON, bytes.into()),
-            Err(error) => self.fail(format!("the content does not become JSON: {error}")),
+            Err(error) => self.fail(format!("cannot serialize the content as JSON: {error}")),
         }
     }
 

@@ -57,7 +57,7 @@ impl Response {
         // The syntax of a cookie's name is that of a header's name.
         if HeaderName::try_from(cookie.name()).is_err() {
             let name = cookie.name();
-            self.fail(format!("`{name}` is no name of a cookie"));
+            self.fail(format!("invalid cookie name `{name}`"));
             return;
         }
         let value = utf8_percent_encode(cookie.value(), NOT_IN_A_VALUE).to_string();
@@ -65,7 +65,7 @@ impl Response {
         match HeaderValue::try_from(cookie.to_string()) {
             Ok(value) => drop(self.head.headers.append(SET_COOKIE, value)),
             Err(_) => self.fail(format!(
-                "the cookie `{}` has what is not allowed in a header",
+                "invalid character in the cookie `{}`",
                 cookie.name()
             )),
         }

@@ -89,7 +89,7 @@ impl Response {
             tracing::warn!(
                 view,
                 %header,
-                "header is the server's own, and was left out; do not set it"
+                "header left out; only the server sets it"
             );
         }
         let hint = self.body.get_mut().size_hint();

@@ -105,15 +105,13 @@ impl Response {
         V: TryInto<HeaderValue>,
     {
         let Ok(name) = name.clone().try_into() else {
-            self.fail(format!("{name:?} is no header name"));
+            self.fail(format!("invalid header name {name:?}"));
             return;
         };
         self.may_frame |= framing::frames(&name);
         match value.try_into() {
             Ok(value) => set(&mut self.head.headers, name, value),
-            Err(_) => self.fail(format!(
-                "the value of header `{name}` is not allowed in a header"
-            )),
+            Err(_) => self.fail(format!("invalid value for the header `{name}`")),
         }
     }
 
