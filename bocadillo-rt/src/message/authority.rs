@@ -1,25 +1,44 @@
 //! Checks the host that a request is for.
 
-use http::{Version, header::HOST, request::Parts};
+use http::{
+    HeaderMap, Version,
+    header::{HOST, HeaderValue},
+    request::Parts,
+};
 
 /// Returns whether the request names its host as HTTP requires (RFC 9112, 3.2). A request has
 /// exactly one valid `Host` header. HTTP/1.0 may leave it out, and HTTP/2 has `:authority` in its
 /// place.
 #[inline]
 pub(crate) fn is_told(head: &Parts) -> bool {
+    if let Some(host) = leading_host(&head.headers) {
+        return is_host(host);
+    }
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => head.version != Version::HTTP_11,
-        (Some(host), None) => host.as_bytes().iter().all(is_in_a_host),
+        (Some(host), None) => is_host(host),
         (Some(_), Some(_)) => false,
     }
 }
 
-/// Returns whether a name, an address or a port may have this byte. The syntax as a whole is not
-/// checked.
+/// Returns the only `Host` header where that needs no search: it is the first header, as clients
+/// should send it (RFC 9110, 7.2), and no name is repeated.
 #[inline]
-fn is_in_a_host(byte: &u8) -> bool {
-    ALLOWED[usize::from(*byte)]
+fn leading_host(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let (name, host) = headers.iter().next()?;
+    (*name == HOST && headers.keys_len() == headers.len()).then_some(host)
+}
+
+/// Returns whether a name, an address or a port may have these bytes. The syntax as a whole is not
+/// checked.
+///
+/// A wrong byte does not end the loop early: a loop without branches takes fewer instructions, and
+/// most hosts are valid.
+#[inline]
+fn is_host(host: &HeaderValue) -> bool {
+    let bytes = host.as_bytes().iter();
+    bytes.fold(true, |is_host, byte| is_host & ALLOWED[usize::from(*byte)])
 }
 
 /// A table, because comparing each byte with a list costs a request some 250 instructions more.
@@ -46,12 +65,20 @@ mod tests {
     use super::*;
 
     fn is_told_by(version: Version, hosts: &[&str]) -> bool {
-        let mut request = http::Request::builder().version(version);
-        for host in hosts {
-            request = request.header(HOST, *host);
-        }
-        let (head, ()) = request.body(()).expect("a request").into_parts();
-        is_told(&head)
+        let is_told_behind = |first: Option<&str>| {
+            let mut request = http::Request::builder().version(version);
+            if let Some(name) = first {
+                request = request.header(name, "first");
+            }
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let (head, ()) = request.body(()).expect("a request").into_parts();
+            is_told(&head)
+        };
+        let is_told = is_told_behind(None);
+        assert_eq!(is_told_behind(Some("accept")), is_told, "{hosts:?}");
+        is_told
     }
 
     #[test]
