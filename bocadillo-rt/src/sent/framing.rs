@@ -2,12 +2,14 @@
 
 use http::{
     HeaderMap, HeaderName, Method, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::SizeHint;
 
+// Statics, because each use of a constant would build the names again.
+
 /// Of the connection, and not of a response. `te` is a request's.
-const OF_THE_CONNECTION: [HeaderName; 4] = [
+static OF_THE_CONNECTION: [HeaderName; 4] = [
     TRANSFER_ENCODING,
     TE,
     HeaderName::from_static("keep-alive"),
@@ -15,20 +17,25 @@ const OF_THE_CONNECTION: [HeaderName; 4] = [
 ];
 
 /// HTTP/1 needs them to close the connection after a response, and to upgrade it; HTTP/2 has none.
-const OF_HTTP1: [HeaderName; 2] = [CONNECTION, UPGRADE];
+static OF_HTTP1: [HeaderName; 2] = [CONNECTION, UPGRADE];
 
-/// Whether a header frames the message.
+/// Returns whether a header frames the message. `content-type`, which is set most, is compared first.
+#[inline]
 pub(crate) fn frames(name: &HeaderName) -> bool {
+    *name != CONTENT_TYPE && is_framing(name)
+}
+
+fn is_framing(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || OF_THE_CONNECTION.contains(name) || OF_HTTP1.contains(name)
 }
 
 /// Removes what only the server may say; returns the first of those removed.
-pub(crate) fn drop_ours(headers: &mut HeaderMap, version: Version) -> Option<HeaderName> {
+pub(crate) fn drop_ours(headers: &mut HeaderMap, version: Version) -> Option<&'static HeaderName> {
     let is_http2 = version == Version::HTTP_2;
-    let of_http1 = OF_HTTP1.into_iter().filter(|_| is_http2);
+    let of_http1 = OF_HTTP1.iter().filter(|_| is_http2);
     let mut removed = None;
-    for name in OF_THE_CONNECTION.into_iter().chain(of_http1) {
-        if headers.remove(&name).is_some() {
+    for name in OF_THE_CONNECTION.iter().chain(of_http1) {
+        if headers.remove(name).is_some() {
             removed.get_or_insert(name);
         }
     }
@@ -136,7 +143,7 @@ mod tests {
             for name in OF_THE_CONNECTION.iter().chain(&OF_HTTP1) {
                 headers.insert(name, http::HeaderValue::from_static("x"));
             }
-            assert_eq!(drop_ours(&mut headers, version), Some(TRANSFER_ENCODING));
+            assert_eq!(drop_ours(&mut headers, version), Some(&TRANSFER_ENCODING));
             assert_eq!(headers.len(), left);
         }
     }
