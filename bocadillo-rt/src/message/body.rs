@@ -161,13 +161,13 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let kind = &mut self.get_mut().kind;
-        if let Kind::Full(bytes) = kind {
-            let bytes = mem::take(bytes);
-            *kind = Kind::Empty;
-            let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
-            return Poll::Ready(frame);
+        if !matches!(kind, Kind::Full(_)) {
+            return kind.poll_frame(cx);
         }
-        kind.poll_frame(cx)
+        match mem::take(kind) {
+            Kind::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            _ => Poll::Ready(None),
+        }
     }
 
     #[inline]
