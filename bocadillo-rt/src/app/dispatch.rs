@@ -18,12 +18,17 @@ use crate::{
         params::Params,
         request::{Request, Source},
     },
-    sent::Busy,
+    sent::RequestGuard,
     server::detach::Running,
 };
 
 /// Calls the layers, or else the view, that answer a request of our own server.
-pub(crate) fn serve(head: Parts, body: Source, conn: &Arc<AppConn>, busy: Busy) -> RunningView {
+pub(crate) fn serve(
+    head: Parts,
+    body: Source,
+    conn: &Arc<AppConn>,
+    busy: RequestGuard,
+) -> RunningView {
     let app = &conn.app;
     let target = if is_full(app) {
         Target::NoRoom
@@ -82,7 +87,7 @@ fn dispatch(
     head: Parts,
     body: Source,
     caller: Caller,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
 ) -> RunningView {
     match target {
         Target::Endpoint(endpoint, id, params) => {
@@ -99,7 +104,7 @@ fn answer(
     body: Source,
     target: &Target<'_>,
     caller: Caller,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
 ) -> RunningView {
     let beside = match target {
         Target::NoView(Found::Slash) => Some(with_slash(&head.uri)),

@@ -27,7 +27,7 @@ use crate::{
         request::{Request, Source},
         response::Response,
     },
-    sent::{Busy, Connection, Delivery, OnDone, Origin},
+    sent::{Connection, Delivery, OnDone, Origin, RequestGuard},
     server::detach::{self, Running},
 };
 
@@ -38,7 +38,7 @@ struct Exchange<'a> {
     response: &'a mut Response,
     route: RouteId,
     caller: Caller,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
     /// The view returned an error, panicked, or was dropped.
     has_failed: bool,
 }
@@ -50,7 +50,7 @@ impl<'a> Exchange<'a> {
         response: &'a mut Response,
         route: RouteId,
         caller: Caller,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     ) -> Self {
         Self {
             request,
@@ -234,7 +234,7 @@ impl Drop for Exchange<'_> {
 pub(crate) fn answer(
     mut request: Request,
     caller: Caller,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
     build: impl FnOnce(&mut Response) -> Result<()>,
 ) -> Answer {
     let mut response = Response::new();
@@ -267,7 +267,7 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         params: Params,
         route: RouteId,
         caller: Caller,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     ) -> RunningView {
         // Unlike `Box::new`, this writes no more than there is to be written.
         let mut place = Box::<Place<_>>::default();

@@ -11,7 +11,7 @@ use crate::{
     },
     background::TestDoor,
     message::{body::Body, contain, params::Params, request::Source},
-    sent::{Busy, Origin, SentBody},
+    sent::{Origin, RequestGuard, SentBody},
     server::detach::Running,
     tower::{boxed::BoxedService, service::Foreign},
 };
@@ -81,7 +81,7 @@ impl Endpoint for Layered {
         _params: Params,
         _route: RouteId,
         caller: Caller,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     ) -> RunningView {
         let origin = Origin::Path(head.uri.clone());
         serve(&self.0, head, body, &caller, busy, origin)
@@ -96,7 +96,7 @@ impl Endpoint for Mount {
         _params: Params,
         route: RouteId,
         caller: Caller,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     ) -> RunningView {
         let mut origin = Origin::Unknown;
         if let Some(route) = caller.app().router.route(route) {
@@ -126,7 +126,7 @@ fn serve(
     head: Parts,
     mut body: Source,
     caller: &Caller,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
     origin: Origin,
 ) -> RunningView {
     body.keep_busy(busy.clone());
@@ -145,7 +145,7 @@ fn serve_tracked(
     service: &BoxedService,
     mut request: http::Request<Body>,
     conn: &Arc<AppConn>,
-    busy: Busy,
+    busy: RequestGuard,
     origin: Origin,
 ) -> RunningView {
     let runner = conn.app.runner.clone();

@@ -16,7 +16,7 @@ use crate::{
         params::Params,
         request::Source,
     },
-    sent::{Busy, SentBody},
+    sent::{RequestGuard, SentBody},
     server::detach::{self, Count, Detached, Running},
 };
 
@@ -36,7 +36,7 @@ pub(crate) trait Endpoint: Send + Sync {
         params: Params,
         route: RouteId,
         caller: Caller,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     ) -> RunningView;
 }
 

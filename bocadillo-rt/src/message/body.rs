@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use crate::{
     error::BoxError,
     message::upload::Upload,
-    sent::{Busy, Delivery, OnDone, framing},
+    sent::{RequestGuard, Delivery, OnDone, framing},
 };
 
 /// The body of a request or a response.
@@ -114,7 +114,7 @@ impl Body {
     }
 
     /// Wraps a request's body as hyper reads it, for a service that is no view.
-    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &RequestGuard, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }

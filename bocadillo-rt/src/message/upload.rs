@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     error::BoxError,
-    sent::{Busy, Unread},
+    sent::{RequestGuard, Unread},
 };
 
 /// How many bytes are read and discarded at most, and for how long. Both exceed a form or a JSON
@@ -31,7 +31,7 @@ pub(crate) struct Upload {
     /// `None` after the body was dropped or reset.
     body: Option<Incoming>,
     /// Keeps the connection from being idle when the body outlives its request.
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
     /// Set on HTTP/1 until the end of the body was read.
     unread: Option<Unread>,
     is_http2: bool,
@@ -41,7 +41,7 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Upload {
     #[inline]
-    pub(crate) fn new(body: Incoming, busy: &Busy, version: Version) -> Self {
+    pub(crate) fn new(body: Incoming, busy: &RequestGuard, version: Version) -> Self {
         let is_http2 = version == Version::HTTP_2;
         Self {
             body: Some(body),
@@ -51,7 +51,7 @@ impl Upload {
         }
     }
 
-    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+    pub(crate) fn keep_busy(&mut self, busy: RequestGuard) {
         self.busy = Some(busy);
     }
 
@@ -134,7 +134,7 @@ fn look_for_the_end(body: Incoming, unread: Unread) {
 }
 
 #[cold]
-fn read_to_the_end(body: Incoming, busy: Option<Busy>) {
+fn read_to_the_end(body: Incoming, busy: Option<RequestGuard>) {
     let mut rest = Rest {
         body,
         left: MAX_BYTES,

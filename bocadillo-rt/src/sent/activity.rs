@@ -3,15 +3,7 @@
 //! The connection's own task writes them, [`Watch`](super::Watch) reads them. Nothing is ordered by them:
 //! what the watch concludes, the connection's task looks at again ([`kill`](super::kill)).
 
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicBool, AtomicU64, AtomicUsize,
-        Ordering::{Relaxed, SeqCst},
-    },
-};
-
-use super::hub::Hub;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 #[derive(Default)]
 pub(super) struct Activity {
@@ -43,6 +35,8 @@ pub(super) struct Activity {
     pub(super) uploads: AtomicUsize,
     /// An HTTP/2 request was seen.
     pub(super) is_multiplexed: AtomicBool,
+    /// The bytes that were written are HTTP/1, which the connection stays.
+    pub(super) is_http1: AtomicBool,
     /// The server is to end: on HTTP/1 the next response is the last one, and says so.
     pub(super) is_last: AtomicBool,
 }
@@ -76,68 +70,5 @@ impl Activity {
     fn nudge(&self) -> bool {
         let received = self.received.load(Relaxed);
         self.nudged.swap(received, Relaxed) != received
-    }
-}
-
-/// A request that has no complete response yet: while one exists, its connection is not idle.
-#[derive(Debug)]
-pub(crate) struct Busy(Arc<Hub>);
-
-impl Busy {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
-        hub.activity.requests.fetch_add(1, Relaxed);
-        Self(hub)
-    }
-
-    /// Notes that a request has come.
-    #[inline]
-    pub(super) fn begin(hub: Arc<Hub>, is_multiplexed: bool) -> Self {
-        let activity = &hub.activity;
-        Activity::add(&activity.begun, 1);
-        if is_multiplexed {
-            activity.is_multiplexed.store(true, Relaxed);
-        } else {
-            activity.has_unread.store(false, Relaxed);
-            let is_blocked = activity.is_write_blocked.load(Relaxed);
-            activity.is_unpolled.store(is_blocked, Relaxed);
-        }
-        Self::new(hub)
-    }
-
-    /// Notes that an HTTP/1 request has a body.
-    pub(crate) fn unread(&self) -> Unread {
-        self.0.activity.uploads.fetch_add(1, Relaxed);
-        self.0.activity.has_unread.store(true, Relaxed);
-        Unread(Arc::clone(&self.0))
-    }
-}
-
-impl Clone for Busy {
-    fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.activity.requests.fetch_sub(1, Relaxed);
-    }
-}
-
-/// An HTTP/1 upload that was not read to its end: hyper reads nothing else before.
-#[derive(Debug)]
-pub(crate) struct Unread(Arc<Hub>);
-
-impl Unread {
-    /// It was.
-    pub(crate) fn end(self) {
-        self.0.activity.has_unread.store(false, Relaxed);
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        // `SeqCst`, as the IO asks for it after it has seen that the client left.
-        self.0.activity.uploads.fetch_sub(1, SeqCst);
     }
 }

@@ -13,12 +13,13 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{
-    BodyError, Busy, SentBuf,
-    carry::carry,
-    keeper::{Keeper, Origin},
-    ticket::{Protocol, Ticket, Token},
+    buf::SentBuf,
+    header_token,
+    keeper::{BodyError, BoxError, Keeper, Origin},
+    request_guard::RequestGuard,
+    ticket::Protocol,
+    token::{Token, Tracked},
 };
-use crate::error::BoxError;
 
 /// So many bytes of an HTTP/2 body may wait in h2 when its end is handed over.
 ///
@@ -37,13 +38,13 @@ pin_project! {
         tracking: Option<Tracking>,
         // Of what is more than bytes whose number is known.
         keeper: Option<Box<Keeper>>,
-        busy: Option<Busy>,
+        busy: Option<RequestGuard>,
     }
 }
 
 #[derive(Debug)]
 struct Tracking {
-    ticket: Arc<Ticket>,
+    tracked: Tracked,
     /// Those that wait with the end.
     trailers: Option<Box<HeaderMap>>,
     /// The right to end the response is here, until the end is handed over.
@@ -106,9 +107,9 @@ impl<B> SentBody<B> {
     }
 
     /// Tracks a body that was wrapped before: it is what ends the response.
-    pub(super) fn track(&mut self, ticket: Arc<Ticket>) {
+    pub(super) fn track(&mut self, tracked: Tracked) {
         self.tracking = Some(Tracking {
-            ticket,
+            tracked,
             trailers: None,
             has_token: true,
             end: End::Open,
@@ -118,7 +119,7 @@ impl<B> SentBody<B> {
     }
 
     /// Keeps the connection from being idle as long as the body lives.
-    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+    pub(crate) fn keep_busy(&mut self, busy: RequestGuard) {
         self.busy = Some(busy);
     }
 
@@ -174,7 +175,7 @@ where
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.tracking {
-            Some(tracking) if tracking.ticket.protocol == Protocol::Http2 => {
+            Some(tracking) if tracking.tracked.ticket.protocol == Protocol::Http2 => {
                 tracking.end == End::Done
             }
             Some(_) | None => self.has_inner_ended(),
@@ -264,11 +265,11 @@ where
 impl Tracking {
     fn take_token(&mut self) -> Option<Token> {
         let has_token = mem::take(&mut self.has_token);
-        has_token.then(|| Token::new(Arc::clone(&self.ticket)))
+        has_token.then(|| Token::new(self.tracked.clone()))
     }
 
     fn hand_over<D: Buf>(&mut self, data: D, is_last: bool) -> SentBuf<D> {
-        let ticket = &self.ticket;
+        let ticket = &self.tracked.ticket;
         if ticket.protocol == Protocol::Http1 || !is_last {
             return SentBuf::counting(data, Arc::clone(ticket));
         }
@@ -289,7 +290,7 @@ impl Tracking {
         if self.end == End::Done {
             return Poll::Ready(None);
         }
-        let ticket = &self.ticket;
+        let ticket = &self.tracked.ticket;
         if ticket.protocol == Protocol::Http1 {
             // The token stays: HTTP/1 marks when it drops the body.
             self.end = End::Done;
@@ -315,13 +316,13 @@ impl Tracking {
 
     #[inline(never)]
     fn end_by_drop(&self) {
-        match self.ticket.protocol {
-            Protocol::Http1 if self.is_short => self.ticket.abort(),
+        match self.tracked.ticket.protocol {
+            Protocol::Http1 if self.is_short => self.tracked.abort(),
             // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
             // for any other reason, the connection is over and flushes no more.
-            Protocol::Http1 => self.ticket.complete(),
+            Protocol::Http1 => self.tracked.complete(),
             // The end was never handed over.
-            Protocol::Http2 => self.ticket.abort(),
+            Protocol::Http2 => self.tracked.abort(),
         }
     }
 }
@@ -331,7 +332,7 @@ impl Tracking {
 fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<SentBuf<D>> {
     let token = match trailers {
         None => token,
-        Some(mut trailers) => match carry(&mut trailers, token) {
+        Some(mut trailers) => match header_token::insert(&mut trailers, token) {
             Ok(()) => return Frame::trailers(*trailers),
             // Empty trailers say nothing that the end of the stream does not.
             Err(token) => token,

@@ -4,7 +4,7 @@ use std::{fmt, io::IoSlice, sync::Arc};
 
 use bytes::Buf;
 
-use super::ticket::{Ticket, Token};
+use super::{ticket::Ticket, token::Token};
 
 /// A frame's data. It counts what was written of it and, in the frame that ends an HTTP/2 stream,
 /// carries the token.

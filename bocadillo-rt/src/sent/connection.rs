@@ -12,16 +12,18 @@ use http::{
 use http_body::Body;
 
 use super::{
-    Busy, Driven, SentBody,
-    carry::carry,
-    framing,
-    hub::Hub,
-    keeper::Origin,
+    body::SentBody,
+    conn_state::ConnState,
+    delivery::{Delivery, OnDone, call},
+    drive::Driven,
+    framing, header_token,
+    keeper::{BoxError, Origin},
     kill::Reason,
+    request_guard::RequestGuard,
     stream,
-    ticket::{Delivery, OnDone, Protocol, Token, call},
+    ticket::Protocol,
+    token::{Token, Tracked},
 };
-use crate::error::BoxError;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -49,12 +51,12 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connection {
-    hub: Arc<Hub>,
+    conn: Arc<ConnState>,
 }
 
 impl Connection {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub }
+    pub(super) fn new(conn: Arc<ConnState>) -> Self {
+        Self { conn }
     }
 
     /// Tracks `response`, which is about to be handed to hyper on this connection; `on_done` is
@@ -115,21 +117,25 @@ impl Connection {
             Version::HTTP_2 => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let Some(ticket) = self.hub.add(protocol, on_done) else {
+        let Some(ticket) = self.conn.add(protocol, on_done) else {
             return;
         };
+        let tracked = Tracked {
+            ticket,
+            conn: Arc::clone(&self.conn),
+        };
         if protocol == Protocol::Http2 {
-            stream::attach(&ticket);
+            stream::attach(&tracked.ticket);
             // It has no frame of its own to travel in.
             if body.is_end_stream() {
-                let token = Token::new(Arc::clone(&ticket));
-                match carry(headers, token) {
+                let token = Token::new(tracked.clone());
+                match header_token::insert(headers, token) {
                     Ok(()) => return,
                     Err(token) => token.forget(),
                 }
             }
         }
-        body.track(ticket);
+        body.track(tracked);
     }
 
     /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
@@ -156,7 +162,7 @@ impl Connection {
     /// about to be closed.
     #[inline(always)]
     fn announce_end(&self, headers: &mut HeaderMap, version: Version) {
-        if self.hub.activity.is_last.load(Relaxed) && version != Version::HTTP_2 {
+        if self.conn.activity.is_last.load(Relaxed) && version != Version::HTTP_2 {
             headers.entry(CONNECTION).or_insert(CLOSE);
         }
     }
@@ -174,42 +180,42 @@ impl Connection {
     /// As [`drive`](Self::drive), where `finish` asks hyper's connection to end after the responses
     /// that are under way.
     pub(crate) fn drive_until<F>(&self, connection: F, finish: fn(Pin<&mut F>)) -> Driven<F> {
-        Driven::new(connection, Arc::clone(&self.hub), finish)
+        Driven::new(connection, Arc::clone(&self.conn), finish)
     }
 
     /// Says that a request has come, which has no complete response until the guard is dropped.
-    pub(crate) fn begin(&self, version: Version) -> Busy {
-        Busy::begin(Arc::clone(&self.hub), version == Version::HTTP_2)
+    pub(crate) fn begin(&self, version: Version) -> RequestGuard {
+        RequestGuard::begin(Arc::clone(&self.conn), version == Version::HTTP_2)
     }
 
     /// Keeps the connection from being idle until the guard is dropped.
-    pub(crate) fn busy(&self) -> Busy {
-        Busy::new(Arc::clone(&self.hub))
+    pub(crate) fn busy(&self) -> RequestGuard {
+        RequestGuard::new(Arc::clone(&self.conn))
     }
 
     /// Returns whether a response was reported within the poll of the connection that runs.
     pub(crate) fn has_reported(&self) -> bool {
-        self.hub.has_reported.load(Relaxed)
+        self.conn.has_reported.load(Relaxed)
     }
 
     /// Returns whether the client has left, although an upload of it can still be read.
     pub(crate) fn has_left(&self) -> bool {
-        self.hub.activity.has_left.load(Relaxed)
+        self.conn.activity.has_left.load(Relaxed)
     }
 
     /// Returns whether the IO is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.hub.is_closed()
+        self.conn.is_closed()
     }
 
-    pub(super) fn hub(&self) -> &Arc<Hub> {
-        &self.hub
+    pub(super) fn state(&self) -> &Arc<ConnState> {
+        &self.conn
     }
 
     /// Asks the future of [`drive`](Self::drive) to end at once.
     pub fn close(&self) {
-        self.hub.kill.request(Reason::Now, 0);
+        self.conn.kill.request(Reason::Now, 0);
     }
 }
 

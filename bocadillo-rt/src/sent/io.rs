@@ -14,10 +14,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Connection,
     activity::Activity,
     ahead::{Ahead, Seen},
-    hub::Hub,
+    conn_state::ConnState,
+    connection::Connection,
     linger::Linger,
     stream::Guard,
     wire::{self, Wire},
@@ -29,7 +29,7 @@ use super::{
 /// to the socket. Dropping it reports what was not sent as aborted.
 pub struct TrackedIo<T> {
     io: T,
-    hub: Arc<Hub>,
+    conn: Arc<ConnState>,
     wire: Wire,
     ahead: Ahead,
     linger: Linger,
@@ -71,11 +71,11 @@ impl<T> TrackedIo<T> {
     }
 
     pub(crate) fn with(io: T, settings: Settings<T>) -> (Self, Connection) {
-        let hub = Arc::new(Hub::default());
-        let connection = Connection::new(Arc::clone(&hub));
+        let conn = Arc::new(ConnState::default());
+        let connection = Connection::new(Arc::clone(&conn));
         let io = Self {
             io,
-            hub,
+            conn,
             wire: Wire::default(),
             ahead: Ahead::default(),
             linger: Linger {
@@ -110,24 +110,24 @@ impl<T> TrackedIo<T> {
         }
         let new_ends = self.wire.offer(chunks.clone());
         if self.wire.is_http1() {
-            self.hub.is_http1.store(true, Relaxed);
+            self.conn.activity.is_http1.store(true, Relaxed);
             self.look_for_head(chunks);
         }
-        if self.hub.has_undecided() {
-            self.hub.decide(new_ends);
+        if self.conn.has_undecided() {
+            self.conn.decide(new_ends);
         }
     }
 
     /// hyper has the head of a response in one piece, before everything else but an interim response.
     fn look_for_head<'a>(&self, mut chunks: impl Iterator<Item = &'a [u8]>) {
-        let awaits_head = &self.hub.awaits_head;
+        let awaits_head = &self.conn.awaits_head;
         if awaits_head.load(Relaxed) && chunks.next().is_some_and(wire::has_final_head) {
             awaits_head.store(false, Relaxed);
         }
     }
 
     fn written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let activity = &self.hub.activity;
+        let activity = &self.conn.activity;
         match &result {
             Poll::Pending => activity.is_write_blocked.store(true, Relaxed),
             Poll::Ready(Err(_)) => {}
@@ -144,8 +144,8 @@ impl<T> TrackedIo<T> {
 
     /// Any call but a write: nothing was encoded since the last one.
     fn nothing_offered(&self) {
-        if self.hub.has_undecided() {
-            self.hub.decide(0);
+        if self.conn.has_undecided() {
+            self.conn.decide(0);
         }
     }
 }
@@ -163,7 +163,7 @@ impl<T: AsyncRead + Unpin> TrackedIo<T> {
             Seen::Lost => Closed::Both,
             Seen::End | Seen::Full => (self.settings.closed)(&self.io),
         };
-        let activity = &self.hub.activity;
+        let activity = &self.conn.activity;
         let is_end = seen == Seen::End || closed == Closed::Sending;
         if closed == Closed::Both || is_end && !self.settings.half_close {
             activity.has_left.store(true, Relaxed);
@@ -191,7 +191,7 @@ impl<T: AsyncRead + Unpin> TrackedIo<T> {
         if !self.wire.is_http1() || self.linger.left == 0 || self.ahead.has_ended {
             return Poll::Ready(Ok(()));
         }
-        let activity = &self.hub.activity;
+        let activity = &self.conn.activity;
         let polled = self.linger.poll(Pin::new(&mut self.io), cx, |bytes| {
             Activity::add(&activity.received, bytes as u64);
             activity.has_unread.store(true, Relaxed);
@@ -218,7 +218,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         } else {
             self.read_from_ahead(cx, buf)
         };
-        let activity = &self.hub.activity;
+        let activity = &self.conn.activity;
         activity.must_look.store(false, Relaxed);
         // Also at the end: hyper does not read again.
         activity.is_read_paused.store(polled.is_ready(), Relaxed);
@@ -239,7 +239,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.hub.activity.has_left.load(Relaxed) {
+        if self.conn.activity.has_left.load(Relaxed) {
             return Poll::Ready(Err(has_left()));
         }
         self.offer([buf].into_iter());
@@ -257,7 +257,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.hub.activity.has_left.load(Relaxed) {
+        if self.conn.activity.has_left.load(Relaxed) {
             return Poll::Ready(Err(has_left()));
         }
         self.offer(bufs.iter().map(|buf| &**buf));
@@ -278,14 +278,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
         self.nothing_offered();
         let result = Pin::new(&mut self.io).poll_flush(cx);
         // A TLS stream takes what is written and blocks here.
-        self.hub
+        self.conn
             .activity
             .is_write_blocked
             .store(result.is_pending(), Relaxed);
         ready!(result)?;
-        self.hub.flushed();
+        self.conn.flushed();
         // Here, as hyper flushes in each of its turns, after it has read or has not.
-        if self.hub.activity.must_look.load(Relaxed) {
+        if self.conn.activity.must_look.load(Relaxed) {
             self.look(cx)?;
         }
         Poll::Ready(Ok(()))
@@ -307,7 +307,7 @@ fn has_left() -> io::Error {
 
 impl<T> Drop for TrackedIo<T> {
     fn drop(&mut self) {
-        self.hub.close();
+        self.conn.close();
     }
 }
 

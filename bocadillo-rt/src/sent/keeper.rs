@@ -30,7 +30,9 @@ use http::{HeaderMap, Uri, header::LAST_MODIFIED};
 use http_body::{Body, Frame, SizeHint};
 
 use super::framing;
-use crate::error::BoxError;
+
+/// Any error of a body.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// So many items of a body are taken in one go. hyper buffers 16 before it writes.
 const MAX_READY: u8 = 32;

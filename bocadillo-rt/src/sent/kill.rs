@@ -14,7 +14,7 @@ use std::{
     task::Waker,
 };
 
-use super::{hub::Hub, ticket::lock};
+use super::{activity::Activity, lock::lock};
 
 /// The wish, and how to wake the connection's task for it.
 #[derive(Default)]
@@ -126,34 +126,32 @@ impl Kill {
             .reason
             .compare_exchange(reason as u8, none, SeqCst, SeqCst);
     }
-}
 
-impl Hub {
     #[inline]
-    pub(super) fn verdict(&self) -> Verdict {
-        if self.kill.is_wished.load(SeqCst) {
-            return self.judge();
+    pub(super) fn verdict(&self, activity: &Activity) -> Verdict {
+        if self.is_wished.load(SeqCst) {
+            return self.judge(activity);
         }
         Verdict::None
     }
 
     #[cold]
-    fn judge(&self) -> Verdict {
-        let reason = self.kill.reason();
-        if self.is_due(reason) {
-            let is_first = || !self.kill.is_cut.swap(true, SeqCst);
+    fn judge(&self, activity: &Activity) -> Verdict {
+        let reason = self.reason();
+        if self.is_due(reason, activity) {
+            let is_first = || !self.is_cut.swap(true, SeqCst);
             return match reason {
-                Reason::Cut if !self.activity.is_multiplexed.load(Relaxed) => Verdict::Close,
+                Reason::Cut if !activity.is_multiplexed.load(Relaxed) => Verdict::Close,
                 Reason::Cut if is_first() => Verdict::Cut,
                 Reason::Cut => Verdict::Withdrawn,
                 Reason::Idle => Verdict::CloseUnread,
                 _ => Verdict::Close,
             };
         }
-        self.kill.withdraw(reason);
-        if self.kill.takes_finish() {
+        self.withdraw(reason);
+        if self.takes_finish() {
             // It is asked again.
-            if self.may_have_unread() {
+            if may_have_unread(activity) {
                 return Verdict::Withdrawn;
             }
             return Verdict::Finish;
@@ -163,21 +161,12 @@ impl Hub {
     }
 
     /// Returns whether nothing has happened since somebody wished the connection closed as idle.
-    pub(super) fn is_idle(&self) -> bool {
-        self.is_due(Reason::Idle)
+    pub(super) fn is_idle(&self, activity: &Activity) -> bool {
+        self.is_due(Reason::Idle, activity)
     }
 
-    /// Returns whether a request may be on its way that would be lost if the connection ended now:
-    /// HTTP/1 has no GOAWAY, and a connection that has just been accepted is not known to have one.
-    fn may_have_unread(&self) -> bool {
-        let activity = &self.activity;
-        let has_goaway = activity.accepted.load(Relaxed) > 0 && !self.is_http1.load(Relaxed);
-        activity.requests.load(Relaxed) == 0 && !has_goaway
-    }
-
-    fn is_due(&self, reason: Reason) -> bool {
-        let activity = &self.activity;
-        let mark = self.kill.mark.load(SeqCst);
+    fn is_due(&self, reason: Reason, activity: &Activity) -> bool {
+        let mark = self.mark.load(SeqCst);
         match reason {
             Reason::None => false,
             Reason::Idle => {
@@ -191,55 +180,62 @@ impl Hub {
     }
 }
 
+/// Returns whether a request may be on its way that would be lost if the connection ended now:
+/// HTTP/1 has no GOAWAY, and a connection that has just been accepted is not known to have one.
+fn may_have_unread(activity: &Activity) -> bool {
+    let has_goaway = activity.accepted.load(Relaxed) > 0 && !activity.is_http1.load(Relaxed);
+    activity.requests.load(Relaxed) == 0 && !has_goaway
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_stronger_wish_is_not_weakened() {
-        let hub = Hub::default();
-        hub.kill.request(Reason::Now, 0);
-        hub.kill.request(Reason::Idle, 7);
-        hub.kill.request(Reason::Stalled, 7);
-        assert_eq!(hub.verdict(), Verdict::Close);
-        assert_eq!(hub.verdict(), Verdict::Close);
+        let (kill, activity) = (Kill::default(), Activity::default());
+        kill.request(Reason::Now, 0);
+        kill.request(Reason::Idle, 7);
+        kill.request(Reason::Stalled, 7);
+        assert_eq!(kill.verdict(&activity), Verdict::Close);
+        assert_eq!(kill.verdict(&activity), Verdict::Close);
     }
 
     #[test]
     fn a_wish_that_is_out_of_date_is_withdrawn() {
-        let hub = Hub::default();
-        hub.kill.request(Reason::Idle, 0);
-        hub.activity.begun.store(1, Relaxed);
-        assert_eq!(hub.verdict(), Verdict::Withdrawn);
-        hub.kill.request(Reason::Stalled, 0);
-        assert_eq!(hub.verdict(), Verdict::Withdrawn);
+        let (kill, activity) = (Kill::default(), Activity::default());
+        kill.request(Reason::Idle, 0);
+        activity.begun.store(1, Relaxed);
+        assert_eq!(kill.verdict(&activity), Verdict::Withdrawn);
+        kill.request(Reason::Stalled, 0);
+        assert_eq!(kill.verdict(&activity), Verdict::Withdrawn);
     }
 
     #[test]
     fn a_wish_to_finish_survives_one_that_is_withdrawn() {
-        let hub = Hub::default();
-        hub.activity.requests.store(1, Relaxed);
-        hub.kill.request_finish();
-        hub.kill.request(Reason::Stalled, 0);
-        assert_eq!(hub.verdict(), Verdict::Finish);
-        assert_eq!(hub.verdict(), Verdict::Withdrawn);
+        let (kill, activity) = (Kill::default(), Activity::default());
+        activity.requests.store(1, Relaxed);
+        kill.request_finish();
+        kill.request(Reason::Stalled, 0);
+        assert_eq!(kill.verdict(&activity), Verdict::Finish);
+        assert_eq!(kill.verdict(&activity), Verdict::Withdrawn);
     }
 
     #[test]
     fn http2_is_cut_once_and_then_closed() {
-        let hub = Hub::default();
-        hub.activity.is_multiplexed.store(true, Relaxed);
-        hub.kill.request(Reason::Cut, 0);
-        assert_eq!(hub.verdict(), Verdict::Cut);
-        assert_eq!(hub.verdict(), Verdict::Withdrawn);
-        hub.kill.request(Reason::Now, 0);
-        assert_eq!(hub.verdict(), Verdict::Close);
+        let (kill, activity) = (Kill::default(), Activity::default());
+        activity.is_multiplexed.store(true, Relaxed);
+        kill.request(Reason::Cut, 0);
+        assert_eq!(kill.verdict(&activity), Verdict::Cut);
+        assert_eq!(kill.verdict(&activity), Verdict::Withdrawn);
+        kill.request(Reason::Now, 0);
+        assert_eq!(kill.verdict(&activity), Verdict::Close);
     }
 
     #[test]
     fn http1_has_nothing_to_reset() {
-        let hub = Hub::default();
-        hub.kill.request(Reason::Cut, 0);
-        assert_eq!(hub.verdict(), Verdict::Close);
+        let (kill, activity) = (Kill::default(), Activity::default());
+        kill.request(Reason::Cut, 0);
+        assert_eq!(kill.verdict(&activity), Verdict::Close);
     }
 }

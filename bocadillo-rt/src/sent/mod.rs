@@ -91,33 +91,37 @@ mod activity;
 mod ahead;
 mod body;
 mod buf;
-mod carry;
 mod clock;
+mod conn_state;
 mod connection;
+mod delivery;
 mod drive;
 pub(crate) mod framing;
-mod hub;
+mod header_token;
 mod io;
 mod keeper;
 mod kill;
 mod linger;
+mod lock;
+mod request_guard;
 mod resets;
 mod scope;
 mod seen;
 mod stream;
 mod ticket;
+mod token;
 mod watch;
 mod wire;
 
+pub use self::{
+    body::SentBody, buf::SentBuf, connection::Connection, delivery::Delivery, drive::Driven,
+    io::TrackedIo, keeper::BodyError, stream::Streams, watch::Watch,
+};
 pub(crate) use self::{
-    activity::{Busy, Unread},
     clock::Clock,
+    delivery::{Done, OnDone},
     io::{Closed, Settings},
     keeper::Origin,
-    ticket::{Done, OnDone},
+    request_guard::{RequestGuard, Unread},
     watch::Times,
-};
-pub use self::{
-    body::SentBody, buf::SentBuf, connection::Connection, drive::Driven, io::TrackedIo,
-    keeper::BodyError, stream::Streams, ticket::Delivery, watch::Watch,
 };

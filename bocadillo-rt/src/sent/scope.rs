@@ -10,6 +10,7 @@ use std::{
     cell::{Cell, RefCell},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
     sync::{
         OnceLock,
         mpsc::{self, SendError, Sender},
@@ -17,9 +18,11 @@ use std::{
     thread,
 };
 
-use super::ticket::{Delivery, OnDone};
+use super::delivery::{Delivery, OnDone};
 
 thread_local! {
+    /// The connection whose poll runs on this thread. Only compared, never followed.
+    static POLLING: Cell<*const ()> = const { Cell::new(ptr::null()) };
     /// How many of our polls run on this thread, one within the other.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Something waits in `REPORTS`; apart from those, since this is read at the end of each poll.
@@ -38,6 +41,28 @@ pub(super) fn within<R>(poll: impl FnOnce() -> R) -> R {
 pub(super) fn enter() -> Leave {
     DEPTH.set(DEPTH.get() + 1);
     Leave
+}
+
+/// Begins the poll of a connection, which ends when the guard is dropped. A connection is known by its
+/// address.
+pub(super) fn enter_connection<C>(connection: *const C) -> (Polling, Leave) {
+    (Polling(POLLING.replace(connection.cast())), enter())
+}
+
+/// Returns whether this thread polls this connection.
+pub(super) fn is_polling<C>(connection: *const C) -> bool {
+    POLLING
+        .try_with(|polling| ptr::eq(polling.get(), connection.cast()))
+        .unwrap_or(false)
+}
+
+/// Restores the connection that was polled before, when the poll returns or unwinds.
+pub(super) struct Polling(*const ());
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        POLLING.set(self.0);
+    }
 }
 
 /// Reports at the end of the poll that runs, or else by another thread.

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{hub::Hub, ticket::Ticket};
+use super::{conn_state::ConnState, ticket::Ticket};
 
 /// What was seen of a connection, and since when it is so.
 pub(super) struct Seen {
@@ -28,7 +28,7 @@ pub(super) struct Seen {
     pub(super) is_told_to_finish: bool,
     pub(super) waiting: Waiting,
     /// Keeps the address, by which it is found again, from being given to another.
-    _hub: Weak<Hub>,
+    _conn: Weak<ConnState>,
 }
 
 /// A connection's counters.
@@ -52,8 +52,8 @@ pub(super) struct Waits {
 }
 
 impl State {
-    fn of(hub: &Hub) -> Self {
-        let activity = &hub.activity;
+    fn of(conn: &ConnState) -> Self {
+        let activity = &conn.activity;
         Self {
             accepted: activity.accepted.load(Relaxed),
             received: activity.received.load(Relaxed),
@@ -64,8 +64,8 @@ impl State {
 }
 
 impl Seen {
-    pub(super) fn new(hub: &Arc<Hub>, now: Instant) -> Self {
-        let state = State::of(hub);
+    pub(super) fn new(conn: &Arc<ConnState>, now: Instant) -> Self {
+        let state = State::of(conn);
         Self {
             now: state,
             moved: now,
@@ -77,12 +77,12 @@ impl Seen {
             cut: None,
             is_told_to_finish: false,
             waiting: Waiting::new(),
-            _hub: Arc::downgrade(hub),
+            _conn: Arc::downgrade(conn),
         }
     }
 
-    pub(super) fn update(&mut self, hub: &Hub, is_busy: bool, now: Instant) {
-        let (before, state) = (self.now, State::of(hub));
+    pub(super) fn update(&mut self, conn: &ConnState, is_busy: bool, now: Instant) {
+        let (before, state) = (self.now, State::of(conn));
         if (before.accepted, before.requests) != (state.accepted, state.requests) {
             self.moved = now;
         }
@@ -99,10 +99,10 @@ impl Seen {
         }
         since(
             &mut self.lingers,
-            hub.activity.is_lingering.load(Relaxed),
+            conn.activity.is_lingering.load(Relaxed),
             now,
         );
-        since(&mut self.cut, hub.kill.is_cut.load(Relaxed), now);
+        since(&mut self.cut, conn.kill.is_cut.load(Relaxed), now);
         self.now = state;
     }
 }

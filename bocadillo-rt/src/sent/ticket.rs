@@ -2,101 +2,14 @@
 
 use std::{
     fmt,
-    pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll, Waker},
 };
 
-use pin_project_lite::pin_project;
-
-use super::hub::Hub;
-
-/// What became of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// Every byte of it was accepted by the transport and flushed.
-    Sent,
-    /// It did not, and never will, get out whole.
-    Aborted {
-        /// How many bytes of its body the transport had accepted.
-        ///
-        /// Exact on HTTP/1 over an IO with vectored writes, as TCP is. Where hyper copies bytes into
-        /// a write buffer first (small frames of HTTP/2, other IO), they count from then on, so
-        /// that the number may be too high by what fits into that buffer. On HTTP/2 it may be too low
-        /// by one frame (16 KiB, unless the client allows more): a stream can be reset while a frame
-        /// of it is being written, and that frame is finished.
-        bytes: u64,
-    },
-    /// It was handed to a transport that does not tell.
-    ///
-    /// Only where another server sends the response: an [`App`](crate::App) as a tower service
-    /// within it.
-    Unknown,
-}
-
-impl Delivery {
-    /// Returns `true` if the response was sent whole.
-    #[must_use]
-    pub fn is_sent(self) -> bool {
-        self == Self::Sent
-    }
-}
-
-/// What is to be called when a response was sent or aborted.
-///
-/// In a box, as it is called once and its type is forgotten: what is in a box already needs no other.
-pub(crate) trait Done: Send {
-    fn done(self: Pin<Box<Self>>, delivery: Delivery);
-}
-
-/// Who drops it calls it too: nothing that waits for a response is lost.
-pub(crate) struct OnDone(Option<Pin<Box<dyn Done>>>);
-
-impl OnDone {
-    pub(crate) fn new(done: Pin<Box<dyn Done>>) -> Self {
-        Self(Some(done))
-    }
-
-    #[inline]
-    pub(crate) fn done(mut self, delivery: Delivery) {
-        if let Some(done) = self.0.take() {
-            done.done(delivery);
-        }
-    }
-}
-
-impl Drop for OnDone {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(done) = self.0.take() {
-            done.done(Delivery::Aborted { bytes: 0 });
-        }
-    }
-}
-
-pin_project! {
-    /// A closure as such.
-    struct Call<F> {
-        on_done: Option<F>,
-    }
-}
-
-impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
-    fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
-        if let Some(on_done) = self.as_mut().project().on_done.take() {
-            on_done(delivery);
-        }
-    }
-}
-
-pub(super) fn call(on_done: impl FnOnce(Delivery) + Send + 'static) -> OnDone {
-    let on_done = Some(on_done);
-    OnDone::new(Box::pin(Call { on_done }))
-}
+use super::lock::lock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -113,9 +26,8 @@ pub(super) const MARKED: u8 = 2;
 
 /// One response on its way: shared by its body, its buffers, its token and the connection's list.
 pub(super) struct Ticket {
-    pub(super) hub: Arc<Hub>,
     pub(super) protocol: Protocol,
-    /// `OPEN`, `UNDECIDED` or `MARKED`. Set by token and hub, read by the hub, all of them within
+    /// `OPEN`, `UNDECIDED` or `MARKED`. Set by the token and the connection's state, within
     /// the connection's own poll; the list's lock orders it for everybody else.
     pub(super) state: AtomicU8,
     /// Body bytes that hyper was given. Written by the body, read by `in_flight`.
@@ -140,9 +52,8 @@ struct Stream {
 }
 
 impl Ticket {
-    pub(super) fn new(hub: Arc<Hub>, protocol: Protocol) -> Self {
+    pub(super) fn new(protocol: Protocol) -> Self {
         Self {
-            hub,
             protocol,
             state: AtomicU8::new(OPEN),
             handed: AtomicU64::new(0),
@@ -158,16 +69,6 @@ impl Ticket {
         *self.state.get_mut() = OPEN;
         *self.handed.get_mut() = 0;
         *self.written.get_mut() = 0;
-    }
-
-    /// Its end has entered the write buffer: the next flush sends it.
-    pub(super) fn complete(&self) {
-        self.hub.mark(self);
-    }
-
-    /// Its end will never be written.
-    pub(super) fn abort(&self) {
-        self.hub.abort(self);
     }
 
     pub(super) fn hand_over(&self, bytes: usize) {
@@ -250,54 +151,4 @@ impl fmt::Debug for Ticket {
             .field("written", &self.written)
             .finish_non_exhaustive()
     }
-}
-
-/// The right to end one response: exactly one exists for each ticket, and its going is the event.
-#[derive(Debug)]
-pub(super) struct Token {
-    ticket: Arc<Ticket>,
-    is_spent: bool,
-}
-
-impl Token {
-    pub(super) fn new(ticket: Arc<Ticket>) -> Self {
-        Self {
-            ticket,
-            is_spent: false,
-        }
-    }
-
-    pub(super) fn ticket(&self) -> &Arc<Ticket> {
-        &self.ticket
-    }
-
-    /// Gives up the right for another token of this ticket.
-    pub(super) fn forget(mut self) {
-        self.is_spent = true;
-    }
-
-    pub(super) fn complete(mut self) {
-        self.is_spent = true;
-        self.ticket.complete();
-    }
-
-    pub(super) fn abort(mut self) {
-        self.is_spent = true;
-        self.ticket.abort();
-    }
-}
-
-impl Drop for Token {
-    /// Went without a word, from within h2: encoded or thrown away, which the wire will tell.
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_spent {
-            self.ticket.hub.drop_undecided(&self.ticket);
-        }
-    }
-}
-
-/// Locks; a panic of somebody else's cannot have left these small states half-written.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,12 +12,13 @@ use std::{
 };
 
 use super::{
-    Connection,
     clock::Clock,
-    hub::Hub,
+    conn_state::ConnState,
+    connection::Connection,
     kill::Reason,
+    lock::lock,
     seen::{Seen, Waiting, Waits},
-    ticket::{MARKED, Protocol, Ticket, lock},
+    ticket::{MARKED, Protocol, Ticket},
 };
 
 /// Looks at its connections from a thread of its own, so that a request pays for no timer.
@@ -31,7 +32,7 @@ pub struct Watch {
 
 struct Shared {
     times: Times,
-    connections: Mutex<Vec<Weak<Hub>>>,
+    connections: Mutex<Vec<Weak<ConnState>>>,
     /// The next response is the last one. Set before the connections are told, and read with their lock
     /// held.
     is_last: AtomicBool,
@@ -105,15 +106,15 @@ impl Watch {
 
     /// Watches a connection until its IO is gone.
     pub fn add(&self, connection: &Connection) {
-        let hub = connection.hub();
+        let conn = connection.state();
         let mut connections = lock(&self.shared.connections);
         if connections.is_empty() {
             // The watch has not looked for long.
             self.shared.clock.set(Instant::now());
         }
         let is_last = self.shared.is_last.load(Relaxed);
-        hub.activity.is_last.store(is_last, Relaxed);
-        connections.push(Arc::downgrade(hub));
+        conn.activity.is_last.store(is_last, Relaxed);
+        connections.push(Arc::downgrade(conn));
         drop(connections);
         self.shared.changed.notify_one();
     }
@@ -126,39 +127,39 @@ impl Watch {
     /// go on again.
     pub(crate) fn announce_end(&self, is_last: bool) {
         self.shared.is_last.store(is_last, Relaxed);
-        for hub in self.shared.live_connections() {
-            hub.activity.is_last.store(is_last, Relaxed);
+        for conn in self.shared.live_connections() {
+            conn.activity.is_last.store(is_last, Relaxed);
         }
     }
 
     /// Asks all connections to end after the responses that are under way; one that may have a request
     /// to come, and no way to refuse it, is asked in vain until that has come.
     pub(crate) fn finish_all(&self) {
-        for hub in self.shared.live_connections() {
-            hub.kill.request_finish();
+        for conn in self.shared.live_connections() {
+            conn.kill.request_finish();
         }
     }
 
     /// Closes the connections without a request under way.
     pub(crate) fn close_idle(&self) {
-        for hub in self.shared.live_connections() {
-            let activity = &hub.activity;
+        for conn in self.shared.live_connections() {
+            let activity = &conn.activity;
             // Before the look: a request that begins meanwhile is seen by it.
             let begun = activity.begun.load(Relaxed);
             let is_busy = activity.requests.load(Relaxed) > 0
                 || activity.is_write_blocked.load(Relaxed)
                 || activity.is_lingering.load(Relaxed)
-                || !hub.tickets().is_empty();
+                || !conn.tickets().is_empty();
             if !is_busy {
-                hub.kill.request(Reason::Idle, begun);
+                conn.kill.request(Reason::Idle, begun);
             }
         }
     }
 
     /// Closes all connections, those of HTTP/2 after a moment in which their streams are reset.
     pub(crate) fn close_all(&self) {
-        for hub in self.shared.live_connections() {
-            hub.kill.request(Reason::Cut, 0);
+        for conn in self.shared.live_connections() {
+            conn.kill.request(Reason::Cut, 0);
         }
     }
 }
@@ -168,19 +169,19 @@ fn run(shared: &Weak<Shared>, times: Times) {
     let mut seen = HashMap::new();
     // The strong reference is not kept over the pause: with the last handle, the thread ends.
     while let Some(shared) = shared.upgrade() {
-        let hubs = shared.live_connections();
-        if hubs.is_empty() {
+        let conns = shared.live_connections();
+        if conns.is_empty() {
             shared.wait_for_change();
             continue;
         }
         let now = Instant::now();
         shared.clock.set(now);
         drop(shared);
-        seen = hubs
+        seen = conns
             .iter()
-            .map(|hub| look(hub, &mut seen, times, now))
+            .map(|conn| look(conn, &mut seen, times, now))
             .collect();
-        drop(hubs);
+        drop(conns);
         thread::sleep(pause);
     }
 }
@@ -202,9 +203,9 @@ impl Times {
 }
 
 impl Shared {
-    fn live_connections(&self) -> Vec<Arc<Hub>> {
+    fn live_connections(&self) -> Vec<Arc<ConnState>> {
         let mut connections = lock(&self.connections);
-        connections.retain(|hub| hub.upgrade().is_some_and(|hub| !hub.is_closed()));
+        connections.retain(|conn| conn.upgrade().is_some_and(|conn| !conn.is_closed()));
         connections.iter().filter_map(Weak::upgrade).collect()
     }
 
@@ -220,30 +221,30 @@ impl Shared {
 }
 
 fn look(
-    hub: &Arc<Hub>,
-    all: &mut HashMap<*const Hub, Seen>,
+    conn: &Arc<ConnState>,
+    all: &mut HashMap<*const ConnState, Seen>,
     times: Times,
     now: Instant,
-) -> (*const Hub, Seen) {
-    let key = Arc::as_ptr(hub);
-    let mut seen = all.remove(&key).unwrap_or_else(|| Seen::new(hub, now));
-    let is_blocked = hub.activity.is_write_blocked.load(Relaxed);
-    let tickets = hub.tickets();
-    seen.update(hub, is_blocked || !tickets.is_empty(), now);
+) -> (*const ConnState, Seen) {
+    let key = Arc::as_ptr(conn);
+    let mut seen = all.remove(&key).unwrap_or_else(|| Seen::new(conn, now));
+    let is_blocked = conn.activity.is_write_blocked.load(Relaxed);
+    let tickets = conn.tickets();
+    seen.update(conn, is_blocked || !tickets.is_empty(), now);
     if is_blocked && now.duration_since(seen.moved) >= times.send {
-        hub.kill.request(Reason::Stalled, seen.now.accepted);
+        conn.kill.request(Reason::Stalled, seen.now.accepted);
     } else {
-        end_what_is_idle(hub, &mut seen, times, now);
+        end_what_is_idle(conn, &mut seen, times, now);
     }
-    end_what_is_over(hub, &seen, times, now);
-    poll_what_is_quiet(hub, &seen, times, now);
-    seen.waiting = look_at_responses(hub, tickets, &seen.waiting, times, now);
+    end_what_is_over(conn, &seen, times, now);
+    poll_what_is_quiet(conn, &seen, times, now);
+    seen.waiting = look_at_responses(conn, tickets, &seen.waiting, times, now);
     (key, seen)
 }
 
 /// Ends a connection on which no request comes, or none is completed.
-fn end_what_is_idle(hub: &Hub, seen: &mut Seen, times: Times, now: Instant) {
-    let is_multiplexed = hub.activity.is_multiplexed.load(Relaxed);
+fn end_what_is_idle(conn: &ConnState, seen: &mut Seen, times: Times, now: Instant) {
+    let is_multiplexed = conn.activity.is_multiplexed.load(Relaxed);
     let idle = now.duration_since(seen.busy);
     let head = match seen.head {
         _ if seen.now.begun == 0 => idle,
@@ -257,18 +258,18 @@ fn end_what_is_idle(hub: &Hub, seen: &mut Seen, times: Times, now: Instant) {
     if is_multiplexed && idle < times.idle.saturating_add(GOODBYE) {
         // So that no request is lost that is on its way.
         if !seen.is_told_to_finish {
-            hub.kill.request_finish();
+            conn.kill.request_finish();
         }
         seen.is_told_to_finish = true;
         return;
     }
-    hub.kill.request(Reason::Idle, seen.now.begun);
+    conn.kill.request(Reason::Idle, seen.now.begun);
 }
 
 /// Ends a connection whose client has left or does not stop to send, or whose streams were reset.
-fn end_what_is_over(hub: &Hub, seen: &Seen, times: Times, now: Instant) {
+fn end_what_is_over(conn: &ConnState, seen: &Seen, times: Times, now: Instant) {
     let quiet = now.duration_since(seen.heard);
-    let has_left = hub.activity.has_left.load(Relaxed) && quiet >= times.left;
+    let has_left = conn.activity.has_left.load(Relaxed) && quiet >= times.left;
     let lingers = seen.lingers.is_some_and(|lingers| {
         quiet >= LINGER_PAUSE || now.duration_since(lingers) >= times.linger
     });
@@ -276,25 +277,25 @@ fn end_what_is_over(hub: &Hub, seen: &Seen, times: Times, now: Instant) {
         .cut
         .is_some_and(|cut| now.duration_since(cut) >= RESETTING);
     if has_left || lingers || is_cut {
-        hub.kill.request(Reason::Now, 0);
+        conn.kill.request(Reason::Now, 0);
     }
 }
 
 /// Polls a connection that would not notice by itself that its peer is gone.
-fn poll_what_is_quiet(hub: &Hub, seen: &Seen, times: Times, now: Instant) {
-    let activity = &hub.activity;
+fn poll_what_is_quiet(conn: &ConnState, seen: &Seen, times: Times, now: Instant) {
+    let activity = &conn.activity;
     if activity.is_multiplexed.load(Relaxed) {
         if now.duration_since(seen.heard) >= times.probe {
-            hub.kill.poke();
+            conn.kill.poke();
         }
     } else if seen.now.requests > 0 && activity.is_read_paused.load(Relaxed) {
         activity.must_look.store(true, Relaxed);
-        hub.kill.poke();
+        conn.kill.poke();
     }
 }
 
 fn look_at_responses(
-    hub: &Hub,
+    conn: &ConnState,
     tickets: Vec<Arc<Ticket>>,
     before: &Waiting,
     times: Times,
@@ -307,7 +308,7 @@ fn look_at_responses(
         // connection that moves, or does not.
         let is_copied = ticket.protocol == Protocol::Http1 || ticket.in_flight() == 0;
         let connection = if is_copied {
-            hub.activity.accepted.load(Relaxed)
+            conn.activity.accepted.load(Relaxed)
         } else {
             0
         };
@@ -317,7 +318,7 @@ fn look_at_responses(
             _ => now,
         };
         if now.duration_since(since) >= times.send && !ticket.abort_stream() {
-            hub.kill.request(Reason::Cut, 0);
+            conn.kill.request(Reason::Cut, 0);
         }
         let ticket = Arc::downgrade(&ticket);
         waiting.insert(

@@ -26,7 +26,7 @@ use crate::{
         context::{ClientAddr, FramedOutside},
     },
     sent::{
-        Busy, Connection, Delivery, Origin, SentBody,
+        Connection, Delivery, Origin, RequestGuard, SentBody,
         framing::{self, may_have_content},
     },
     server::turn::must_yield,
@@ -61,7 +61,7 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
     pub(crate) fn begin(
         &self,
         mut request: http::Request<Body>,
-        busy: Busy,
+        busy: RequestGuard,
         origin: Origin,
     ) -> ForeignFuture<S> {
         let version = request.version();
@@ -166,7 +166,7 @@ struct Exchange {
     runner: Runner,
     connection: Connection,
     version: Version,
-    busy: Option<Busy>,
+    busy: Option<RequestGuard>,
     has_yielded: bool,
     /// For the log.
     origin: Origin,

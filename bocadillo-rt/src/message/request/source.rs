@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 
 use crate::{
     message::{body::Body, upload::Upload},
-    sent::Busy,
+    sent::RequestGuard,
 };
 
 /// A request's body.
@@ -49,7 +49,7 @@ pub(crate) enum Gone {
 impl Source {
     /// Wraps a body that hyper provides.
     #[inline(always)]
-    pub(crate) fn incoming(body: Incoming, busy: &Busy, version: Version) -> Self {
+    pub(crate) fn incoming(body: Incoming, busy: &RequestGuard, version: Version) -> Self {
         if body.is_end_stream() {
             return Self::Read(Bytes::new());
         }
@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// Takes the body and leaves `Gone::Taken` behind. A body that was read whole stays.
-    pub(super) fn take(&mut self, busy: Option<Busy>) -> Self {
+    pub(super) fn take(&mut self, busy: Option<RequestGuard>) -> Self {
         if let Self::Read(bytes) = self {
             return Self::Read(bytes.clone());
         }
@@ -72,7 +72,7 @@ impl Source {
     }
 
     /// Keeps the connection from being idle as long as the body lives.
-    pub(crate) fn keep_busy(&mut self, busy: Option<Busy>) {
+    pub(crate) fn keep_busy(&mut self, busy: Option<RequestGuard>) {
         if let (Self::Upload(upload), Some(busy)) = (self, busy) {
             upload.keep_busy(busy);
         }

@@ -6,7 +6,7 @@ use http::{
     header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
-use super::ticket::Token;
+use super::token::Token;
 
 /// hyper removes these from an HTTP/2 response, and what they carried with them.
 const REMOVED: [HeaderName; 5] = [
@@ -30,7 +30,7 @@ impl AsRef<[u8]> for Carrier {
 }
 
 /// Puts the token into the shortest header value, or gives it back.
-pub(super) fn carry(headers: &mut HeaderMap, token: Token) -> Result<(), Token> {
+pub(super) fn insert(headers: &mut HeaderMap, token: Token) -> Result<(), Token> {
     // It may name any header for removal.
     if headers.contains_key(CONNECTION) {
         return Err(token);

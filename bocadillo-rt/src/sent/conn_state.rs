@@ -13,14 +13,15 @@ use std::{
 
 use super::{
     activity::Activity,
-    drive,
+    delivery::{Delivery, OnDone},
     kill::Kill,
+    lock::lock,
     scope,
-    ticket::{Delivery, MARKED, OnDone, Protocol, Ticket, UNDECIDED, lock},
+    ticket::{MARKED, Protocol, Ticket, UNDECIDED},
 };
 
 #[derive(Default)]
-pub(super) struct Hub {
+pub(super) struct ConnState {
     list: Mutex<List>,
     /// Some response is marked. Set and cleared within the connection's own poll; `SeqCst` because
     /// a body may have been dropped by another thread where a server does that.
@@ -34,8 +35,6 @@ pub(super) struct Hub {
     pub(super) is_driven: AtomicBool,
     /// A response was reported within the poll that runs. Set and read by that poll.
     pub(super) has_reported: AtomicBool,
-    /// What was written is HTTP/1, which it stays. Set and read by the connection's own poll.
-    pub(super) is_http1: AtomicBool,
     /// The head of the HTTP/1 response that was tracked last was not offered to the IO yet. Set and
     /// read by the connection's own poll.
     pub(super) awaits_head: AtomicBool,
@@ -45,7 +44,6 @@ pub(super) struct Hub {
 struct List {
     live: Vec<Live>,
     /// The ticket of a response that is out, for the next one: with HTTP/1 there is mostly one at a time.
-    /// It goes with the IO, as it has the hub.
     spare: Option<Arc<Ticket>>,
     /// The IO is gone.
     is_closed: bool,
@@ -73,14 +71,10 @@ impl Live {
     }
 }
 
-impl Hub {
+impl ConnState {
     /// Enters a response on its way, unless that has an end already.
     #[inline]
-    pub(super) fn add(
-        self: &Arc<Self>,
-        protocol: Protocol,
-        on_done: OnDone,
-    ) -> Option<Arc<Ticket>> {
+    pub(super) fn add(&self, protocol: Protocol, on_done: OnDone) -> Option<Arc<Ticket>> {
         let mut list = lock(&self.list);
         if list.is_closed {
             drop(list);
@@ -90,7 +84,7 @@ impl Hub {
         if protocol == Protocol::Http1 {
             self.awaits_head.store(true, Relaxed);
         }
-        let ticket = list.ticket(self, protocol);
+        let ticket = list.ticket(protocol);
         list.live.push(Live {
             ticket: Arc::clone(&ticket),
             on_done,
@@ -106,7 +100,7 @@ impl Hub {
     /// A token went without data. Within the connection's own poll that may mean "encoded";
     /// anywhere else nothing is ever encoded.
     pub(super) fn drop_undecided(&self, ticket: &Ticket) {
-        if drive::is_elsewhere(self) {
+        if self.is_driven.load(Relaxed) && !scope::is_polling(self) {
             self.abort(ticket);
             return;
         }
@@ -205,9 +199,7 @@ impl Hub {
         let mut list = lock(&self.list);
         list.is_closed = true;
         let left = mem::take(&mut list.live);
-        let spare = list.spare.take();
         drop(list);
-        drop(spare);
         for live in left {
             live.abort();
         }
@@ -235,7 +227,7 @@ impl Hub {
 impl List {
     /// The ticket of a response: the spare one, if nobody else still has that.
     #[inline(always)]
-    fn ticket(&mut self, hub: &Arc<Hub>, protocol: Protocol) -> Arc<Ticket> {
+    fn ticket(&mut self, protocol: Protocol) -> Arc<Ticket> {
         if protocol == Protocol::Http1 {
             if let Some(mut spare) = self.spare.take() {
                 if let Some(ticket) = Arc::get_mut(&mut spare) {
@@ -244,7 +236,7 @@ impl List {
                 }
             }
         }
-        Arc::new(Ticket::new(Arc::clone(hub), protocol))
+        Arc::new(Ticket::new(protocol))
     }
 
     /// Takes the only response, which is out; returns what is to be called.
@@ -265,9 +257,9 @@ impl List {
     }
 }
 
-impl fmt::Debug for Hub {
+impl fmt::Debug for ConnState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub")
+        f.debug_struct("ConnState")
             .field("responses", &lock(&self.list).live.len())
             .field("marked", &self.marked)
             .field("undecided", &self.undecided)
@@ -279,64 +271,49 @@ impl fmt::Debug for Hub {
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
-    use super::{super::ticket::call, *};
+    use super::{super::delivery::call, *};
 
-    fn add(hub: &Arc<Hub>) -> (Arc<Ticket>, Receiver<Delivery>) {
+    fn add(conn: &Arc<ConnState>) -> (Arc<Ticket>, Receiver<Delivery>) {
         let (sender, receiver) = channel();
         let on_done = call(move |delivery| {
             // The test may not wait for it.
             let _ = sender.send(delivery);
         });
-        let ticket = hub.add(Protocol::Http1, on_done);
+        let ticket = conn.add(Protocol::Http1, on_done);
         // As when the IO was offered its head.
-        hub.awaits_head.store(false, Relaxed);
+        conn.awaits_head.store(false, Relaxed);
         (ticket.expect("the IO is there"), receiver)
     }
 
     #[test]
     fn a_ticket_is_used_again_as_if_it_were_new() {
-        let hub = Arc::new(Hub::default());
-        let (first, done) = add(&hub);
+        let conn = Arc::new(ConnState::default());
+        let (first, done) = add(&conn);
         first.hand_over(5);
-        first.complete();
+        conn.mark(&first);
         let address = Arc::as_ptr(&first);
         drop(first);
-        hub.flushed();
+        conn.flushed();
         assert_eq!(done.try_recv(), Ok(Delivery::Sent));
 
-        let (second, done) = add(&hub);
+        let (second, done) = add(&conn);
         assert_eq!(Arc::as_ptr(&second), address);
         assert_eq!(second.in_flight(), 0);
-        hub.flushed();
+        conn.flushed();
         assert!(done.try_recv().is_err(), "its end has not come");
-        second.complete();
-        hub.flushed();
+        conn.mark(&second);
+        conn.flushed();
         assert_eq!(done.try_recv(), Ok(Delivery::Sent));
     }
 
     #[test]
     fn a_ticket_that_somebody_has_is_not_used_again() {
-        let hub = Arc::new(Hub::default());
-        let (first, done) = add(&hub);
-        first.complete();
-        hub.flushed();
+        let conn = Arc::new(ConnState::default());
+        let (first, done) = add(&conn);
+        conn.mark(&first);
+        conn.flushed();
         assert_eq!(done.try_recv(), Ok(Delivery::Sent));
-        let (second, _done) = add(&hub);
+        let (second, _done) = add(&conn);
         assert!(!Arc::ptr_eq(&first, &second));
-    }
-
-    #[test]
-    fn what_is_left_goes_with_the_io() {
-        let hub = Arc::new(Hub::default());
-        let (first, _) = add(&hub);
-        first.complete();
-        drop(first);
-        hub.flushed();
-        let (second, done) = add(&hub);
-        drop(second);
-        hub.close();
-        assert_eq!(done.try_recv(), Ok(Delivery::Aborted { bytes: 0 }));
-        // No ticket has it any more.
-        assert_eq!(Arc::strong_count(&hub), 1);
     }
 }
