@@ -69,8 +69,8 @@ pub(super) struct Account {
     shares: Vec<Share>,
     /// What runs: tasks, functions, views.
     entries: Slab<Entry>,
-    pub(super) ready: VecDeque<Queued>,
-    pub(super) ready_functions: VecDeque<Queued>,
+    ready: VecDeque<Queued>,
+    ready_functions: VecDeque<Queued>,
     /// When running tasks reach their timeout, with their keys in `entries`.
     deadlines: BTreeSet<(Instant, usize)>,
     /// The alarm is set for this time, or earlier.
@@ -271,6 +271,17 @@ impl Account {
         }
         self.alarm_at = self.deadlines.first().map(|(deadline, _)| *deadline);
         (wakers, self.alarm_at)
+    }
+
+    /// Returns the queue of tasks that wait for room: that of functions, which need a thread, or
+    /// that of all others.
+    #[inline]
+    pub(super) fn queue(&mut self, needs_thread: bool) -> &mut VecDeque<Queued> {
+        if needs_thread {
+            &mut self.ready_functions
+        } else {
+            &mut self.ready
+        }
     }
 
     pub(super) fn has_ready(&self) -> bool {

@@ -82,11 +82,7 @@ impl Queue<'_> {
     /// Puts the task behind the others; `on_turn` is called when there is room.
     #[cold]
     pub(super) fn push(mut self, on_turn: OnTurn) {
-        let queue = match self.needs_thread {
-            true => &mut self.account.ready_functions,
-            false => &mut self.account.ready,
-        };
-        queue.push_back(Queued {
+        self.account.queue(self.needs_thread).push_back(Queued {
             task: self.task,
             share: self.share,
             on_turn,
@@ -159,12 +155,9 @@ impl Scheduler {
             self.publish(account);
             return Begin::Closed;
         }
-        let queue = match needs_thread {
-            true => &account.ready_functions,
-            false => &account.ready,
-        };
         // While some are ready, another thread is about to start them: nobody overtakes.
-        let mut has_room = account.stats.running < self.max_running && queue.is_empty();
+        let is_next = account.queue(needs_thread).is_empty();
+        let mut has_room = is_next && account.stats.running < self.max_running;
         let mut permit = None;
         if needs_thread && has_room {
             permit = self.try_permit();
@@ -189,15 +182,13 @@ impl Scheduler {
         if account.stats.running >= self.max_running {
             return None;
         }
-        let permit = if account.ready_functions.is_empty() {
-            None
-        } else {
+        let has_function = !account.queue(true).is_empty();
+        let permit = if has_function {
             self.try_permit()
+        } else {
+            None
         };
-        let next = match &permit {
-            Some(_) => account.ready_functions.pop_front(),
-            None => account.ready.pop_front(),
-        }?;
+        let next = account.queue(permit.is_some()).pop_front()?;
         let key = account.start(next.share, next.task);
         self.publish(account);
         Some((next.on_turn, Place { key, permit }))
@@ -319,8 +310,7 @@ impl Scheduler {
         self.is_aborting.store(account.is_aborting(), Relaxed);
     }
 
-    /// Returns the tokens of a share: cancelled when its tasks are asked to end, and when they are
-    /// aborted.
+    /// Returns the tokens of a share, as [`Account::tokens`].
     pub(super) fn tokens(&self, share: usize) -> Option<(CancellationToken, CancellationToken)> {
         self.account().tokens(share)
     }
@@ -366,11 +356,7 @@ impl Scheduler {
         self.account().pending(scope)
     }
 
-    /// Waits until `is_enough` holds for what is pending.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
+    /// Waits until `is_enough` holds for what is pending. Cancel safe.
     pub(super) async fn wait_until(&self, scope: Scope, is_enough: impl Fn(Pending) -> bool) {
         let _observer = Observer::new(self);
         loop {
