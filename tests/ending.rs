@@ -68,50 +68,56 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     .await;
 }
 
-/// The permit of an HTTP/2 connection is not given back before its views are counted elsewhere.
+/// The runtime polls the end of the server after each poll of a task: also between the end of a
+/// connection of HTTP/2 and the polls of its streams, which hand their views over.
 #[test]
 fn views_whose_connection_a_shutdown_closed_are_waited_for() {
     #[derive(Clone, Default)]
-    struct Counts {
-        begun: Arc<AtomicUsize>,
-        ended: Arc<AtomicUsize>,
-        ran: Arc<AtomicUsize>,
+    struct Views {
+        begun: Arc<Notify>,
+        may_end: Arc<Notify>,
+        tasks: Arc<AtomicUsize>,
     }
     async fn view(req: &mut Request, res: &mut Response) -> bocadillo::Result<()> {
-        let counts = req.state::<Counts>()?.clone();
-        counts.begun.fetch_add(1, SeqCst);
-        sleep(1500 * MS).await;
-        counts.ended.fetch_add(1, SeqCst);
+        let views = req.state::<Views>()?.clone();
+        views.begun.notify_one();
+        views.may_end.notified().await;
         res.background(async move {
-            counts.ran.fetch_add(1, SeqCst);
+            views.tasks.fetch_add(1, SeqCst);
         });
         Ok(())
     }
-    for (workers, streams) in [(1, 1), (1, 60), (2, 60), (4, 60)] {
-        runtime(workers).block_on(async {
-            let counts = Counts::default();
-            let app = App::new()
-                .add("/", &["get"], view)
-                .state(counts.clone())
-                // Half of it is over before the views end.
-                .background(Runner::dedicated(1).drain_timeout(2000 * MS))
-                .limits(
-                    Limits::new()
-                        .max_detached(10_000)
-                        .max_detached_per_connection(10_000),
-                );
-            let server = Server::start(app).await;
-            let (mut send, _driver) = http2(server.addr, &h2::client::Builder::new()).await;
-            let mut responses = Vec::new();
-            for _ in 0..streams {
-                responses.push(http2_request(&mut send, "GET", "/").await);
-            }
-            until("all views run", || counts.begun.load(SeqCst) == streams).await;
-            server.end().await.expect("a clean end");
-            let (ended, ran) = (counts.ended.load(SeqCst), counts.ran.load(SeqCst));
-            assert_eq!((ended, ran), (streams, streams), "{workers} workers");
-        });
-    }
+    let views = Views::default();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let app = App::new()
+        .add("/", &["get"], view)
+        .state(views.clone())
+        // Connections are closed when half of it is over, and their streams are reset before.
+        .background(Runner::dedicated(1).drain_timeout(3000 * MS))
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let tasks = Arc::clone(&views.tasks);
+    let client = |addr| async move {
+        let (mut send, connection) = http2(addr, &h2::client::Builder::new()).await;
+        let _response = http2_request(&mut send, "GET", "/").await;
+        soon("the view", views.begun.notified()).await;
+        drop(stop);
+        let closed = soon("the end of the connection", connection).await;
+        closed.expect("no panic");
+        views.may_end.notify_one();
+    };
+    let server = tokio::runtime::Builder::new_current_thread()
+        .event_interval(1)
+        .enable_all()
+        .build();
+    server.expect("a runtime").block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let client = std::thread::spawn(move || runtime(1).block_on(client(addr)));
+        let served = soon("the end of the server", app.serve_with(listener)).await;
+        assert_eq!(tasks.load(SeqCst), 1, "{served:?}");
+        served.expect("a clean end");
+        client.join().expect("no panic");
+    });
 }
 
 #[tokio::test]
@@ -470,25 +476,6 @@ async fn what_a_group_cannot_set_is_an_error_of_serve() {
             .to_string();
         assert!(error.contains(setting) && error.contains("`/a`"), "{error}");
     }
-}
-
-#[tokio::test]
-async fn what_is_added_after_the_first_call_of_an_app_is_an_error_of_serve() {
-    use tower_service::Service as _;
-    async fn view(_req: &mut Request, _res: &mut Response) {}
-    let mut app = App::new().add("/", &["get"], view);
-    let response = app.call(http::Request::new(bocadillo::Body::empty())).await;
-    assert_eq!(response.expect("an answer").status(), 200);
-    let app = app.add("/late", &["get"], view);
-    let error = app
-        .serve("127.0.0.1:0")
-        .await
-        .expect_err("an error")
-        .to_string();
-    assert!(
-        error.contains("`/late`") && error.contains("tests/ending.rs"),
-        "{error}"
-    );
 }
 
 /// The view of an app beneath its layers, whose client left; the limit has no room for it.

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use crate::{
     error::BoxError,
     message::upload::Upload,
-    sent::{RequestGuard, Delivery, OnDone, framing},
+    sent::{Delivery, OnDone, RequestGuard, framing},
 };
 
 /// The body of a request or a response.
