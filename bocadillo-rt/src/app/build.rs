@@ -9,13 +9,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    app::{
-        builder::App,
-        respond::ServiceFuture,
-        router::{Conflict, Router},
-        service::Built,
-        shared::AppInner,
-    },
+    app::{builder::App, respond::ServiceFuture, router::Router, service::Built, shared::AppInner},
     message::{body::Body, context::RequestSettings},
     server::detach::Detached,
     tower::boxed::BoxedService,
@@ -30,7 +24,8 @@ impl App {
         BoxedService::of(self.built().clone())
     }
 
-    pub(super) fn build(&self) -> (Built, Vec<Conflict>) {
+    /// Returns the built app, and all faults of its routes and settings.
+    pub(super) fn build(&self) -> (Built, Vec<String>) {
         let (router, conflicts) = Router::build(self.routes.clone());
         let app = Arc::new(AppInner {
             router,
@@ -49,13 +44,14 @@ impl App {
                 .iter()
                 .fold(innermost, |inner, wrap| wrap(inner))
         });
-        (Built { app, layered }, conflicts)
+        let conflicts = conflicts.iter().map(ToString::to_string);
+        let faults = self.faults.iter().cloned().chain(conflicts).collect();
+        (Built { app, layered }, faults)
     }
 
     fn build_and_log(&self) -> Built {
-        let (built, conflicts) = self.build();
-        let conflicts = conflicts.iter().map(ToString::to_string);
-        for fault in self.faults.iter().cloned().chain(conflicts) {
+        let (built, faults) = self.build();
+        for fault in faults {
             tracing::error!(fault, "route ignored");
         }
         built

@@ -32,7 +32,7 @@ pub(crate) fn serve(
     let app = &conn.app;
     let target = if is_full(app) {
         Target::NoRoom
-    } else if !authority::is_told(&head) {
+    } else if !authority::has_valid_host(&head) {
         Target::NoHost
     } else if let Some(layered) = &conn.layered {
         Target::Endpoint(&**layered, RouteId::NONE, Params::default())

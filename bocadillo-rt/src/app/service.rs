@@ -10,7 +10,7 @@ use crate::{
         shared::{AppInner, Around, Caller},
     },
     message::body::Body,
-    tower::boxed::{BoxedService, Call, Responding},
+    tower::boxed::{BoxedService, Responding, SharedService},
 };
 
 /// A built app, with its layers if it has any.
@@ -39,7 +39,7 @@ impl Built {
     }
 }
 
-impl Call for Built {
+impl SharedService for Built {
     fn call(&self, request: http::Request<Body>) -> Responding {
         let responding = Self::call(self, request);
         Box::pin(async move {

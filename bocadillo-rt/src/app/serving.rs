@@ -8,7 +8,6 @@ use crate::{
     app::{
         builder::{App, Hook},
         connection,
-        service::Built,
     },
     error::{Error, Result},
     guard::{catch, guarded},
@@ -165,7 +164,10 @@ impl App {
         let shutdown_delay = self.shutdown_delay;
         let on_startup = mem::take(&mut self.on_startup);
         let on_shutdown = mem::take(&mut self.on_shutdown);
-        let built = self.build_or_explain()?;
+        let (built, faults) = self.build();
+        if !faults.is_empty() {
+            return Err(Error::msg(faults.join("; ")));
+        }
         built.app.runner.adopt_current();
         let started = tokio::select! {
             biased;
@@ -188,21 +190,6 @@ impl App {
             }
         }
         served
-    }
-
-    /// Builds the app.
-    ///
-    /// # Errors
-    ///
-    /// Returns all faults of its routes and settings.
-    fn build_or_explain(&self) -> Result<Built> {
-        let (built, conflicts) = self.build();
-        let conflicts = conflicts.iter().map(ToString::to_string);
-        let faults: Vec<_> = self.faults.iter().cloned().chain(conflicts).collect();
-        if faults.is_empty() {
-            return Ok(built);
-        }
-        Err(Error::msg(faults.join("; ")))
     }
 }
 

@@ -204,33 +204,36 @@ const MAX_KINDS: usize = 1024;
 /// Returns `None` if such a line was written within the last second; else how many were left out
 /// since the one before.
 fn limited(key: Key) -> Option<u64> {
-    static LINES: OnceLock<Mutex<HashMap<Key, Line>>> = OnceLock::new();
+    static LINES: OnceLock<Mutex<HashMap<Key, LogLimit>>> = OnceLock::new();
     let lines = LINES.get_or_init(Mutex::default);
     let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();
     if lines.len() >= MAX_KINDS && !lines.contains_key(&key) {
-        lines.retain(|_, line| line.is_early(now));
+        lines.retain(|_, line| line.is_early(now, PAUSE));
         if lines.len() >= MAX_KINDS {
             return None;
         }
     }
-    lines.entry(key).or_default().take(now)
+    lines.entry(key).or_default().take(now, PAUSE)
 }
 
-#[derive(Default)]
-struct Line {
+/// Lets a line into the log once in a while, with the number of lines that were left out.
+#[derive(Debug, Default)]
+pub(crate) struct LogLimit {
     written_at: Option<Instant>,
     left_out: u64,
 }
 
-impl Line {
-    fn is_early(&self, now: Instant) -> bool {
+impl LogLimit {
+    fn is_early(&self, now: Instant, pause: Duration) -> bool {
         self.written_at
-            .is_some_and(|at| now.saturating_duration_since(at) < PAUSE)
+            .is_some_and(|at| now.saturating_duration_since(at) < pause)
     }
 
-    fn take(&mut self, now: Instant) -> Option<u64> {
-        if self.is_early(now) {
+    /// Returns how many lines were left out since the last one. Returns `None` if it was written less
+    /// than `pause` ago: the line is left out.
+    pub(crate) fn take(&mut self, now: Instant, pause: Duration) -> Option<u64> {
+        if self.is_early(now, pause) {
             self.left_out += 1;
             return None;
         }
@@ -246,12 +249,12 @@ mod tests {
     #[test]
     fn a_line_a_second_and_the_count_of_those_between() {
         let begun = Instant::now();
-        let mut line = Line::default();
-        assert_eq!(line.take(begun), Some(0));
-        assert_eq!(line.take(begun + PAUSE / 2), None);
-        assert_eq!(line.take(begun + PAUSE / 2), None);
-        assert_eq!(line.take(begun + PAUSE), Some(2));
-        assert_eq!(line.take(begun + 2 * PAUSE), Some(0));
+        let mut line = LogLimit::default();
+        assert_eq!(line.take(begun, PAUSE), Some(0));
+        assert_eq!(line.take(begun + PAUSE / 2, PAUSE), None);
+        assert_eq!(line.take(begun + PAUSE / 2, PAUSE), None);
+        assert_eq!(line.take(begun + PAUSE, PAUSE), Some(2));
+        assert_eq!(line.take(begun + 2 * PAUSE, PAUSE), Some(0));
     }
 
     #[test]

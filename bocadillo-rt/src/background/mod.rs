@@ -146,7 +146,7 @@ pub use self::{
 };
 pub(crate) use self::{
     drain::Deadline,
-    events::cut_off_by_signal,
+    events::{LogLimit, cut_off_by_signal},
     group::Group,
     handle::TestDoor,
     job::{Meta, is_failure},

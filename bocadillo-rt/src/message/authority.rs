@@ -10,7 +10,7 @@ use http::{
 /// exactly one valid `Host` header. HTTP/1.0 may leave it out, and HTTP/2 has `:authority` in its
 /// place.
 #[inline]
-pub(crate) fn is_told(head: &Parts) -> bool {
+pub(crate) fn has_valid_host(head: &Parts) -> bool {
     if let Some(host) = leading_host(&head.headers) {
         return is_host(host);
     }
@@ -64,8 +64,8 @@ const fn allowed() -> [bool; 256] {
 mod tests {
     use super::*;
 
-    fn is_told_by(version: Version, hosts: &[&str]) -> bool {
-        let is_told_behind = |first: Option<&str>| {
+    fn is_valid_in(version: Version, hosts: &[&str]) -> bool {
+        let is_valid_behind = |first: Option<&str>| {
             let mut request = http::Request::builder().version(version);
             if let Some(name) = first {
                 request = request.header(name, "first");
@@ -74,11 +74,11 @@ mod tests {
                 request = request.header(HOST, *host);
             }
             let (head, ()) = request.body(()).expect("a request").into_parts();
-            is_told(&head)
+            has_valid_host(&head)
         };
-        let is_told = is_told_behind(None);
-        assert_eq!(is_told_behind(Some("accept")), is_told, "{hosts:?}");
-        is_told
+        let has_valid_host = is_valid_behind(None);
+        assert_eq!(is_valid_behind(Some("accept")), has_valid_host, "{hosts:?}");
+        has_valid_host
     }
 
     #[test]
@@ -96,11 +96,11 @@ mod tests {
             (&["user@a"], false),
             (&["a b"], false),
         ] {
-            assert_eq!(is_told_by(Version::HTTP_11, hosts), is_fine, "{hosts:?}");
+            assert_eq!(is_valid_in(Version::HTTP_11, hosts), is_fine, "{hosts:?}");
         }
-        assert!(is_told_by(Version::HTTP_10, &[]));
-        assert!(!is_told_by(Version::HTTP_10, &["a", "b"]));
-        assert!(is_told_by(Version::HTTP_2, &[]));
-        assert!(!is_told_by(Version::HTTP_2, &["a", "b"]));
+        assert!(is_valid_in(Version::HTTP_10, &[]));
+        assert!(!is_valid_in(Version::HTTP_10, &["a", "b"]));
+        assert!(is_valid_in(Version::HTTP_2, &[]));
+        assert!(!is_valid_in(Version::HTTP_2, &["a", "b"]));
     }
 }

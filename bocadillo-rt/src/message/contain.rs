@@ -97,8 +97,8 @@ impl Contained {
     }
 
     fn fail(&mut self, error: BoxError) {
-        let is_told = error.is::<Told>();
-        if !is_told {
+        let is_logged = error.is::<Logged>();
+        if !is_logged {
             // The error's `Display` is the user's code as well.
             let write = || {
                 let (view, error) = (self.view.get(), Chain(&*error).to_string());
@@ -111,10 +111,10 @@ impl Contained {
                 );
             }
         }
-        self.failed = Some(if is_told {
+        self.failed = Some(if is_logged {
             error
         } else {
-            Box::new(Told(error))
+            Box::new(Logged(error))
         });
         self.end();
     }
@@ -188,15 +188,15 @@ impl Drop for Contained {
 
 /// An error that was logged. An outer body must not log it again.
 #[derive(Debug)]
-struct Told(BoxError);
+struct Logged(BoxError);
 
-impl fmt::Display for Told {
+impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("body of the response failed")
     }
 }
 
-impl StdError for Told {
+impl StdError for Logged {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.0)
     }

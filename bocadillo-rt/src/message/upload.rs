@@ -118,11 +118,7 @@ impl Drop for Upload {
 /// connection, and the connection lingers. If it has, there is no reason to linger.
 #[cold]
 fn look_for_the_end(body: Incoming, unread: Unread) {
-    let mut rest = Rest {
-        body,
-        left: MAX_BYTES,
-        has_ended: false,
-    };
+    let mut rest = Rest::of(body);
     let mut cx = Context::from_waker(Waker::noop());
     let has_come = Pin::new(&mut rest).poll(&mut cx).is_ready() && rest.has_ended;
     // Before the body is dropped: its drop makes hyper poll the connection, which reads this flag.
@@ -135,11 +131,7 @@ fn look_for_the_end(body: Incoming, unread: Unread) {
 
 #[cold]
 fn read_to_the_end(body: Incoming, busy: Option<RequestGuard>) {
-    let mut rest = Rest {
-        body,
-        left: MAX_BYTES,
-        has_ended: false,
-    };
+    let mut rest = Rest::of(body);
     // No task is needed if the rest has arrived already or the stream was reset.
     let mut cx = Context::from_waker(Waker::noop());
     if Pin::new(&mut rest).poll(&mut cx).is_ready() {
@@ -159,6 +151,16 @@ struct Rest {
     left: usize,
     /// The body has ended.
     has_ended: bool,
+}
+
+impl Rest {
+    fn of(body: Incoming) -> Self {
+        Self {
+            body,
+            left: MAX_BYTES,
+            has_ended: false,
+        }
+    }
 }
 
 impl Future for Rest {

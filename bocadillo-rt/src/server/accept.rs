@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::server::listener::Listener;
+use crate::{background::LogLimit, server::listener::Listener};
 
 /// How long to wait after an error that concerns all connections, such as a lack of file
 /// descriptors.
@@ -16,10 +16,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// time.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A listener, and the errors that it has returned.
+/// A listener whose errors are logged.
 pub(crate) struct Accepting<L> {
     listener: L,
-    failures: Failures,
+    log: LogLimit,
 }
 
 impl<L: Listener> Accepting<L> {
@@ -29,7 +29,7 @@ impl<L: Listener> Accepting<L> {
         }
         Self {
             listener,
-            failures: Failures::default(),
+            log: LogLimit::default(),
         }
     }
 
@@ -54,8 +54,8 @@ impl<L: Listener> Accepting<L> {
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
-                    if let Some(failures) = self.failures.count(Instant::now()) {
-                        tracing::error!(%error, failures, "cannot accept connections; trying again");
+                    if let Some(left_out) = self.log.take(Instant::now(), LOG_EVERY) {
+                        tracing::error!(%error, left_out, "cannot accept connections; trying again");
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -73,27 +73,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Counts failures, and decides which of them are logged.
-#[derive(Debug, Default)]
-struct Failures {
-    since_logged: u64,
-    logged: Option<Instant>,
-}
-
-impl Failures {
-    /// Counts a failure. Returns the number of failures since the last line if it is time for
-    /// another line.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.since_logged += 1;
-        let is_soon = |logged: Instant| now.duration_since(logged) < LOG_EVERY;
-        if self.logged.is_some_and(is_soon) {
-            return None;
-        }
-        self.logged = Some(now);
-        Some(std::mem::take(&mut self.since_logged))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
@@ -101,16 +80,6 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-
-    #[test]
-    fn the_first_failure_is_logged_and_then_one_a_minute_with_the_count() {
-        let mut failures = Failures::default();
-        let begin = Instant::now();
-        let logged: Vec<_> = (0..1201)
-            .filter_map(|tenth| failures.count(begin + tenth * PAUSE))
-            .collect();
-        assert_eq!(logged, [1, 600, 600]);
-    }
 
     /// A listener whose connections are all reset before they are accepted.
     struct Reset(u64);

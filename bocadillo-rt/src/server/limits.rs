@@ -106,24 +106,20 @@ impl Limits {
 
     /// Sets how many connections are served at a time. At least one is.
     #[must_use]
-    pub fn connections(self, connections: usize) -> Self {
+    pub fn connections(mut self, connections: usize) -> Self {
         // A shutdown acquires all permits at once, and their number is a `u32` there.
         let most = tokio::sync::Semaphore::MAX_PERMITS.min(u32::MAX as usize);
         let connections = connections.clamp(1, most);
-        Self {
-            connections,
-            ..self
-        }
+        self.connections = connections;
+        self
     }
 
     /// Sets how long the head of a request may take. The time starts with the connection for the
     /// first request, and with the first byte for later ones.
     #[must_use]
-    pub fn header_timeout(self, header_timeout: Duration) -> Self {
-        Self {
-            header_timeout,
-            ..self
-        }
+    pub fn header_timeout(mut self, header_timeout: Duration) -> Self {
+        self.header_timeout = header_timeout;
+        self
     }
 
     /// Sets how long a connection may wait for its next request. The default is two and a half
@@ -134,11 +130,9 @@ impl Limits {
     /// connection by GOAWAY, so no request is lost.
     #[must_use]
     #[doc(alias = "keepalive_timeout")]
-    pub fn idle_timeout(self, idle_timeout: Duration) -> Self {
-        Self {
-            idle_timeout: Some(idle_timeout),
-            ..self
-        }
+    pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = Some(idle_timeout);
+        self
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -148,11 +142,9 @@ impl Limits {
 
     /// Sets how long the bytes of a response may wait without progress.
     #[must_use]
-    pub fn send_timeout(self, send_timeout: Duration) -> Self {
-        Self {
-            send_timeout,
-            ..self
-        }
+    pub fn send_timeout(mut self, send_timeout: Duration) -> Self {
+        self.send_timeout = send_timeout;
+        self
     }
 
     /// Sets the silence after which the server probes the client. It is at least a second. More
@@ -163,19 +155,18 @@ impl Limits {
     /// sends the probes of TCP, and hyper those of HTTP/2. For TCP the server needs the socket:
     /// [`Listener::socket`](crate::Listener::socket).
     #[must_use]
-    pub fn keep_alive(self, keep_alive: Duration) -> Self {
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
         let keep_alive = keep_alive.max(Duration::from_secs(1));
-        Self { keep_alive, ..self }
+        self.keep_alive = keep_alive;
+        self
     }
 
     /// Sets how long a client may take to answer a probe. It is at least a second.
     #[must_use]
-    pub fn keep_alive_timeout(self, keep_alive_timeout: Duration) -> Self {
+    pub fn keep_alive_timeout(mut self, keep_alive_timeout: Duration) -> Self {
         let keep_alive_timeout = keep_alive_timeout.clamp(Duration::from_secs(1), MAX_KEEP_ALIVE);
-        Self {
-            keep_alive_timeout,
-            ..self
-        }
+        self.keep_alive_timeout = keep_alive_timeout;
+        self
     }
 
     /// Returns the silence before a probe and the time for its answer. Returns `None` if probes are
@@ -192,21 +183,17 @@ impl Limits {
     /// and drops bytes until the client has closed too. Zero closes at once.
     #[must_use]
     #[doc(alias = "lingering_close")]
-    pub fn linger_bytes(self, linger_bytes: usize) -> Self {
-        Self {
-            linger_bytes,
-            ..self
-        }
+    pub fn linger_bytes(mut self, linger_bytes: usize) -> Self {
+        self.linger_bytes = linger_bytes;
+        self
     }
 
     /// Sets the longest time for that. See [`linger_bytes`](Self::linger_bytes).
     #[must_use]
     #[doc(alias = "lingering_time")]
-    pub fn linger_timeout(self, linger_timeout: Duration) -> Self {
-        Self {
-            linger_timeout,
-            ..self
-        }
+    pub fn linger_timeout(mut self, linger_timeout: Duration) -> Self {
+        self.linger_timeout = linger_timeout;
+        self
     }
 
     /// Sets whether an HTTP/1 client that closes its sending direction, as `nc -N` does after a
@@ -223,18 +210,17 @@ impl Limits {
     /// With "yes", each response arrives whole. The server notices that a client has left only when
     /// the connection is reset or when it writes. HTTP/2 has no such clients.
     #[must_use]
-    pub fn half_close(self, half_close: bool) -> Self {
-        Self { half_close, ..self }
+    pub fn half_close(mut self, half_close: bool) -> Self {
+        self.half_close = half_close;
+        self
     }
 
     /// Sets how many headers a request may have. The maximum is 24 576.
     #[must_use]
     #[doc(alias = "headers")]
-    pub fn max_headers(self, max_headers: usize) -> Self {
-        Self {
-            max_headers: max_headers.min(MAX_HEADERS),
-            ..self
-        }
+    pub fn max_headers(mut self, max_headers: usize) -> Self {
+        self.max_headers = max_headers.min(MAX_HEADERS);
+        self
     }
 
     /// Sets the size of all headers of a request. The minimum is 8 KiB, the maximum 16 MiB.
@@ -249,11 +235,9 @@ impl Limits {
     /// Sets how many concurrent requests an HTTP/2 connection may have. The minimum is one.
     #[must_use]
     #[doc(alias = "streams")]
-    pub fn max_streams(self, max_streams: u32) -> Self {
-        Self {
-            max_streams: max_streams.max(1),
-            ..self
-        }
+    pub fn max_streams(mut self, max_streams: u32) -> Self {
+        self.max_streams = max_streams.max(1);
+        self
     }
 
     /// Sets how much of an HTTP/2 upload may wait for its view. The minimum is 16 KiB, the maximum
@@ -281,47 +265,40 @@ impl Limits {
 
     /// Sets how long a body may be that a view reads whole.
     #[must_use]
-    pub fn body(self, body: usize) -> Self {
-        Self { body, ..self }
+    pub fn body(mut self, body: usize) -> Self {
+        self.body = body;
+        self
     }
 
     /// Sets how long a view waits for the next part of a body.
     #[must_use]
-    pub fn body_timeout(self, body_timeout: Duration) -> Self {
-        Self {
-            body_timeout,
-            ..self
-        }
+    pub fn body_timeout(mut self, body_timeout: Duration) -> Self {
+        self.body_timeout = body_timeout;
+        self
     }
 
     /// Sets how many views may run on without their clients.
     #[must_use]
     #[doc(alias = "detached")]
-    pub fn max_detached(self, max_detached: usize) -> Self {
-        Self {
-            max_detached,
-            ..self
-        }
+    pub fn max_detached(mut self, max_detached: usize) -> Self {
+        self.max_detached = max_detached;
+        self
     }
 
     /// Sets how many views of one connection may run on without their client.
     #[must_use]
     #[doc(alias = "detached_per_connection")]
-    pub fn max_detached_per_connection(self, max_detached_per_connection: usize) -> Self {
-        Self {
-            max_detached_per_connection,
-            ..self
-        }
+    pub fn max_detached_per_connection(mut self, max_detached_per_connection: usize) -> Self {
+        self.max_detached_per_connection = max_detached_per_connection;
+        self
     }
 
     /// Sets how long a view may run on without its client. An HTTP/1 upload that such a view does
     /// not read is kept for the same time.
     #[must_use]
-    pub fn detached_timeout(self, detached_timeout: Duration) -> Self {
-        Self {
-            detached_timeout,
-            ..self
-        }
+    pub fn detached_timeout(mut self, detached_timeout: Duration) -> Self {
+        self.detached_timeout = detached_timeout;
+        self
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc::{self, RecvTimeoutError},
     },
     task::{Poll, Waker},
     thread,
@@ -148,43 +149,26 @@ async fn in_real_time<F: Future>(limit: Duration, future: F) -> Option<F::Output
     .await
 }
 
-/// A thread that wakes the test after the limit.
+/// A thread that wakes the test after the limit. It ends early when the alarm is dropped.
 struct Alarm {
     rang: Arc<AtomicBool>,
-    thread: thread::Thread,
-    is_off: Arc<AtomicBool>,
+    _cancel: mpsc::Sender<()>,
 }
 
 impl Alarm {
     fn set(limit: Duration, waker: Waker) -> Self {
-        let (rang, is_off) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let (ring, off) = (Arc::clone(&rang), Arc::clone(&is_off));
-        let thread = thread::spawn(move || {
-            let begun = std::time::Instant::now();
-            while !off.load(SeqCst) {
-                let left = limit.saturating_sub(begun.elapsed());
-                if left.is_zero() {
-                    ring.store(true, SeqCst);
-                    waker.wake();
-                    return;
-                }
-                thread::park_timeout(left);
+        let rang = Arc::new(AtomicBool::new(false));
+        let (cancel, cancelled) = mpsc::channel();
+        let ring = Arc::clone(&rang);
+        thread::spawn(move || {
+            if cancelled.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                ring.store(true, SeqCst);
+                waker.wake();
             }
         });
         Self {
             rang,
-            thread: thread.thread().clone(),
-            is_off,
+            _cancel: cancel,
         }
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.is_off.store(true, SeqCst);
-        self.thread.unpark();
     }
 }

@@ -31,10 +31,10 @@ pub(crate) type Responding = Pin<Box<dyn Future<Output = http::Response<Body>> +
 /// An error of the inner service becomes a response: the one of an [`HttpError`](crate::HttpError),
 /// or else a 500 and a line in the log.
 #[derive(Clone)]
-pub struct BoxedService(Arc<dyn Call>);
+pub struct BoxedService(Arc<dyn SharedService>);
 
 /// Calls a service behind a shared reference.
-pub(crate) trait Call: Send + Sync {
+pub(crate) trait SharedService: Send + Sync {
     fn call(&self, request: http::Request<Body>) -> Responding;
 }
 
@@ -54,7 +54,7 @@ impl BoxedService {
         Self(Arc::new(Any(service)))
     }
 
-    pub(crate) fn of(call: impl Call + 'static) -> Self {
+    pub(crate) fn of(call: impl SharedService + 'static) -> Self {
         Self(Arc::new(call))
     }
 
@@ -65,7 +65,7 @@ impl BoxedService {
 
 struct Any<S>(S);
 
-impl<S, B> Call for Any<S>
+impl<S, B> SharedService for Any<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,

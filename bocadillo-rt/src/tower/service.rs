@@ -110,11 +110,11 @@ where
         let version = request.version();
         let busy = self.connection.begin(version);
         let (head, body) = request.into_parts();
-        let is_told = authority::is_told(&head);
+        let has_host = authority::has_valid_host(&head);
         let body = Body::incoming(body, &busy, version);
         let origin = Origin::Path(head.uri.clone());
         let mut future = self.begin(http::Request::from_parts(head, body), busy, origin);
-        if !is_told {
+        if !has_host {
             future.stage = Stage::NoHost;
         }
         future

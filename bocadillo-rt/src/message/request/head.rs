@@ -4,7 +4,7 @@ use std::{any::type_name, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 
-use super::source::{Gone, Source};
+use super::source::{Source, Unreadable};
 use crate::{
     error::{Error, HttpError, Result},
     message::{
@@ -76,7 +76,7 @@ impl Request {
     /// The body, as it is to be read once.
     pub(super) fn take_body(&mut self) -> Source {
         if self.is_lost {
-            return Source::Gone(Gone::Lost);
+            return Source::Unreadable(Unreadable::Lost);
         }
         let busy = self.transport.conn().map(|conn| conn.connection.busy());
         self.body.take(busy)

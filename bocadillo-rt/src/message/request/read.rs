@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     head::Request,
-    source::{Gone, Source},
+    source::{Source, Unreadable},
 };
 use crate::error::{Error, HttpError, Result};
 
@@ -43,8 +43,8 @@ impl Request {
 
     async fn read_body(&mut self) -> Result<Bytes> {
         let limit = self.body_limit();
-        if let Some(why) = self.as_gone() {
-            return Err(gone(why, limit));
+        if let Some(why) = self.as_unreadable() {
+            return Err(unreadable(why, limit));
         }
         let mut read = Collected::Nothing;
         let mut timer = None;
@@ -53,8 +53,8 @@ impl Request {
         let end = poll_fn(|cx| self.poll_read(cx, &mut read, &mut timer, limit)).await;
         self.is_lost = false;
         end.map_err(|why| {
-            self.body = Source::Gone(why);
-            gone(why, limit)
+            self.body = Source::Unreadable(why);
+            unreadable(why, limit)
         })
     }
 
@@ -65,9 +65,9 @@ impl Request {
         read: &mut Collected,
         timer: &mut Option<Pin<Box<Sleep>>>,
         limit: usize,
-    ) -> Poll<Result<Bytes, Gone>> {
+    ) -> Poll<Result<Bytes, Unreadable>> {
         if self.body.at_least() > limit as u64 {
-            return Poll::Ready(Err(Gone::TooLong));
+            return Poll::Ready(Err(Unreadable::TooLong));
         }
         while !self.body.has_ended() {
             let Poll::Ready(next) = self.body.poll_next(cx) else {
@@ -78,7 +78,7 @@ impl Request {
                 break;
             };
             if read.len() + data.len() > limit {
-                return Poll::Ready(Err(Gone::TooLong));
+                return Poll::Ready(Err(Unreadable::TooLong));
             }
             if self.body.has_ended() && matches!(read, Collected::Nothing) {
                 return Poll::Ready(Ok(data));
@@ -88,8 +88,10 @@ impl Request {
         Poll::Ready(Ok(mem::take(read).into()))
     }
 
-    fn as_gone(&self) -> Option<Gone> {
-        self.body.as_gone().or(self.is_lost.then_some(Gone::Lost))
+    fn as_unreadable(&self) -> Option<Unreadable> {
+        self.body
+            .as_unreadable()
+            .or(self.is_lost.then_some(Unreadable::Lost))
     }
 
     /// Reads the body as text.
@@ -130,9 +132,9 @@ pub(super) fn wait(
     timer: &mut Option<Pin<Box<Sleep>>>,
     limit: Duration,
     cx: &mut Context<'_>,
-) -> Poll<Gone> {
+) -> Poll<Unreadable> {
     let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-    timer.as_mut().poll(cx).map(|()| Gone::Late)
+    timer.as_mut().poll(cx).map(|()| Unreadable::Late)
 }
 
 /// The bytes that were read so far. Most bodies are one frame, which is not copied.
@@ -179,22 +181,22 @@ impl From<Collected> for Bytes {
 
 /// Returns the error for a body that cannot be read.
 #[cold]
-pub(super) fn gone(why: Gone, limit: usize) -> Error {
+pub(super) fn unreadable(why: Unreadable, limit: usize) -> Error {
     match why {
-        Gone::Taken => Error::msg(
+        Unreadable::Taken => Error::msg(
             "the request's body was taken by `stream` or `multipart` before; call `body` first, \
              which can be called again",
         ),
-        Gone::Lost => Error::msg(
+        Unreadable::Lost => Error::msg(
             "the request's body was lost: the future that read it was dropped before its end",
         ),
-        Gone::TooLong => too_long(limit),
-        Gone::TooLongForLayer => {
+        Unreadable::TooLong => too_long(limit),
+        Unreadable::TooLongForLayer => {
             let detail = "The body is longer than a layer around the app allows.";
             HttpError::new(413).detail(detail).into()
         }
-        Gone::Late => HttpError::new(408).detail("The body took too long.").into(),
-        Gone::Cut => HttpError::new(400).detail("The body was cut off.").into(),
+        Unreadable::Late => HttpError::new(408).detail("The body took too long.").into(),
+        Unreadable::Cut => HttpError::new(400).detail("The body was cut off.").into(),
     }
 }
 

@@ -27,13 +27,13 @@ pub(crate) enum Source {
     /// The whole body, which can be read again.
     Read(Bytes),
     /// The body cannot be read.
-    Gone(Gone),
+    Unreadable(Unreadable),
 }
 
 /// The reason why a body cannot be read. Every further attempt returns the same reason, so that a
 /// part of a body is never taken for the whole.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Gone {
+pub(crate) enum Unreadable {
     /// The view has taken it as a stream, or as a form with files.
     Taken,
     TooLong,
@@ -61,12 +61,12 @@ impl Source {
         Self::Upload(upload)
     }
 
-    /// Takes the body and leaves `Gone::Taken` behind. A body that was read whole stays.
+    /// Takes the body and leaves `Unreadable::Taken` behind. A body that was read whole stays.
     pub(super) fn take(&mut self, busy: Option<RequestGuard>) -> Self {
         if let Self::Read(bytes) = self {
             return Self::Read(bytes.clone());
         }
-        let mut taken = mem::replace(self, Self::Gone(Gone::Taken));
+        let mut taken = mem::replace(self, Self::Unreadable(Unreadable::Taken));
         taken.keep_busy(busy);
         taken
     }
@@ -78,9 +78,9 @@ impl Source {
         }
     }
 
-    pub(super) fn as_gone(&self) -> Option<Gone> {
+    pub(super) fn as_unreadable(&self) -> Option<Unreadable> {
         match self {
-            Self::Gone(why) => Some(*why),
+            Self::Unreadable(why) => Some(*why),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ impl Source {
         match self {
             Self::Upload(upload) => upload.size_hint().lower(),
             Self::Body(body) => body.size_hint().lower(),
-            Self::Read(_) | Self::Gone(_) => 0,
+            Self::Read(_) | Self::Unreadable(_) => 0,
         }
     }
 
@@ -102,13 +102,16 @@ impl Source {
             Self::Upload(upload) => upload.is_end_stream(),
             Self::Body(body) => body.is_end_stream(),
             Self::Read(bytes) => bytes.is_empty(),
-            Self::Gone(_) => true,
+            Self::Unreadable(_) => true,
         }
     }
 
     /// Returns the next bytes, or `None` at the end.
     #[inline(always)]
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Gone>>> {
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Unreadable>>> {
         loop {
             let next = match self {
                 Self::Upload(upload) => ready!(upload.poll_frame(cx)),
@@ -117,7 +120,7 @@ impl Source {
                     let bytes = mem::take(bytes);
                     return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
                 }
-                Self::Gone(why) => return Poll::Ready(Some(Err(*why))),
+                Self::Unreadable(why) => return Poll::Ready(Some(Err(*why))),
             };
             let frame = match next {
                 Some(Ok(frame)) => frame,
@@ -136,7 +139,7 @@ impl Source {
 const MAX_CAUSES: usize = 16;
 
 #[cold]
-fn cut(error: &(dyn Error + 'static)) -> Gone {
+fn cut(error: &(dyn Error + 'static)) -> Unreadable {
     // A layer around the app may have its own limit, and another layer may wrap the error of that
     // limit.
     let causes = iter::successors(Some(error), |error| (*error).source());
@@ -144,10 +147,10 @@ fn cut(error: &(dyn Error + 'static)) -> Gone {
         .take(MAX_CAUSES)
         .any(|it| it.is::<LengthLimitError>())
     {
-        return Gone::TooLongForLayer;
+        return Unreadable::TooLongForLayer;
     }
     tracing::debug!(%error, "request body was cut off");
-    Gone::Cut
+    Unreadable::Cut
 }
 
 /// Converts the body for a service that is no view.
@@ -157,7 +160,7 @@ impl From<Source> for Body {
             Source::Upload(upload) => upload.into(),
             Source::Body(body) => body,
             Source::Read(bytes) => bytes.into(),
-            Source::Gone(_) => Self::empty(),
+            Source::Unreadable(_) => Self::empty(),
         }
     }
 }

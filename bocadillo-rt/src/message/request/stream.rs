@@ -14,8 +14,8 @@ use tokio::time::Sleep;
 
 use super::{
     head::Request,
-    read::{gone, wait},
-    source::{Gone, Source},
+    read::{unreadable, wait},
+    source::{Source, Unreadable},
 };
 use crate::error::{Error, Result};
 
@@ -104,9 +104,9 @@ impl BodyStream {
         next.await.transpose()
     }
 
-    fn end(&mut self, why: Gone) -> Error {
+    fn end(&mut self, why: Unreadable) -> Error {
         self.body = Source::Read(Bytes::new());
-        gone(why, self.limit)
+        unreadable(why, self.limit)
     }
 }
 
