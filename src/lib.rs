@@ -27,32 +27,33 @@
 //! # }
 //! ```
 //!
-//! # What is promised
+//! # Promises
 //!
-//! * A task starts when the last byte of *its* response has been accepted by the kernel, or when it
-//!   is certain that this will never be ([`sent`]): not when the view returns, and not when the
-//!   body was handed to hyper. With a slow client some of it may still be in socket buffers.
-//! * It starts exactly once, also if the view fails or panics, and if the client leaves. A view
-//!   whose client leaves runs to its end ([`Limits`] bound that); a client that closes only its
-//!   sending direction counts as one that left, unless [`Limits::half_close`] says otherwise.
-//! * The latest registration wins; [`Response::add_background`] keeps the earlier ones.
-//! * A task that fails or panics is logged with its name and place. Connection, process and
-//!   siblings go on.
-//! * Tasks run on a runtime of their own, within limits: a task that blocks keeps no request waiting
-//!   ([`Runner`] has the limits, their defaults, and the reasons).
+//! * A task starts when the kernel has accepted the last byte of *its* response, or when it is
+//!   certain that this can never happen ([`sent`]). It does not start when the view returns, or when
+//!   the body was handed to hyper. A slow client may still be reading from socket buffers then.
+//! * A task starts exactly once, also if the view fails or panics, and if the client leaves. A view
+//!   whose client leaves runs to its end, within the bounds of [`Limits`]. A client that closes only
+//!   its sending direction has left, unless [`Limits::half_close`] says otherwise.
+//! * The latest registration wins. [`Response::add_background`] keeps the earlier ones.
+//! * A task that fails or panics is logged with its name and place. Its connection, the process and
+//!   its siblings go on.
+//! * Tasks run on a runtime of their own, within limits. A task that blocks delays no request.
+//!   [`Runner`] has the limits, their defaults, and the reasons.
 //! * On SIGTERM or SIGINT the server finishes its responses and drains their tasks, within a
-//!   deadline; what it has to cut off it names ([`App::serve`]).
-//! * Every task is counted in exactly one state, at every instant ([`background::Stats`]), and has a
-//!   report in the end.
+//!   deadline. It names the tasks that it aborts ([`App::serve`]).
+//! * Every task is counted in exactly one state, at every instant ([`background::Stats`]), and has
+//!   one report at its end.
 //! * A test awaits exactly the tasks of one response ([`testing`]).
 //!
-//! The process must live: tasks that survive its death are not there yet.
+//! If the process dies, tasks that have not run are lost. Durable tasks do not exist yet.
 //!
-//! # Elsewhere than in an [`App`]
+//! # Without an [`App`]
 //!
-//! [`serve`] gives any tower service the same, by [`background::Background`] in the extensions of
-//! its requests. An [`App`] within another server starts its tasks when the response's body was
-//! handed to the transport, which is all that can be known there.
+//! [`serve`] makes the same promises for any tower service. The service registers its tasks on the
+//! [`background::Background`] in the extensions of its requests. An [`App`] within another server
+//! starts its tasks when the body of the response was handed to the transport: nothing later is
+//! known there.
 //!
 //! # Features
 //!
@@ -76,8 +77,8 @@ pub mod __private {
 
     pub use crate::background_belongs_inside_a_function;
 
-    /// What the expansions name by the user's own word. The attribute alone: not the module of that
-    /// name, which may be another one's where it is used.
+    /// The names that expansions find by the user's own word: the attribute, and not the module of the
+    /// same name, which may be another module where the attribute is used.
     pub mod names {
         pub use bocadillo_macros::background;
     }
@@ -103,12 +104,13 @@ pub use bocadillo_rt::cookie;
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use bocadillo_rt::tls;
 
-/// What handlers need: `use bocadillo::prelude::*`.
+/// The names that handlers need: `use bocadillo::prelude::*`.
 pub mod prelude {
     pub use crate::{App, HttpError, Request, Response, Task, background, gather, route, view};
 }
 
-/// What `#[background]` alone expands to. Its name is what rustc says of one outside of a function.
+/// The expansion of a stand-alone `#[background]`. Outside of a function, the compiler's error shows
+/// this name.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! background_belongs_inside_a_function {
