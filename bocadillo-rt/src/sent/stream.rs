@@ -39,7 +39,7 @@ pub(crate) type Guard = Arc<dyn Send + Sync>;
 /// Spawns the tasks of hyper's HTTP/2 streams on tokio; a stream that stalls can be reset alone.
 #[derive(Clone, Default)]
 pub struct Streams {
-    guard: Option<Guard>,
+    _guard: Option<Guard>,
 }
 
 impl Streams {
@@ -49,9 +49,12 @@ impl Streams {
         Self::default()
     }
 
-    /// Creates the executor of one connection; the tasks of its streams keep `guard`.
+    /// Creates the executor of one connection, which keeps `guard`. So do the connection's streams:
+    /// hyper gives each of them a clone of the executor, and drops it after the stream's service.
     pub(crate) fn with_guard(guard: Guard) -> Self {
-        Self { guard: Some(guard) }
+        Self {
+            _guard: Some(guard),
+        }
     }
 }
 
@@ -69,7 +72,6 @@ where
         tokio::spawn(StreamTask {
             stream: Some(stream),
             ticket: Attached(None),
-            _guard: self.guard.clone(),
         });
     }
 }
@@ -79,8 +81,6 @@ pin_project! {
         #[pin]
         stream: Option<F>,
         ticket: Attached,
-        // After the stream: what the stream's end leads to is under way before.
-        _guard: Option<Guard>,
     }
 
     impl<F> PinnedDrop for StreamTask<F> {

@@ -65,7 +65,7 @@ const LINGER_PAUSE: Duration = Duration::from_secs(5);
 /// A connection of HTTP/2 that is idle is told so; then it has so long to end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Resets have so long to be written. Less than a server waits at its end.
+/// Resets have so long to be written.
 const RESETTING: Duration = Duration::from_millis(500);
 
 impl Watch {
@@ -156,10 +156,17 @@ impl Watch {
         }
     }
 
-    /// Closes all connections, those of HTTP/2 after a moment in which their streams are reset.
-    pub(crate) fn close_all(&self) {
+    /// Closes all connections of HTTP/1, and resets the streams of HTTP/2.
+    pub(crate) fn reset_all(&self) {
         for conn in self.shared.live_connections() {
             conn.kill.request(Reason::Cut, 0);
+        }
+    }
+
+    /// Closes all connections.
+    pub(crate) fn close_all(&self) {
+        for conn in self.shared.live_connections() {
+            conn.kill.request(Reason::Now, 0);
         }
     }
 }

@@ -42,6 +42,12 @@ use crate::{
 /// its busy connections more often than that, and they close with a response.
 const IDLE_GRACE: Duration = Duration::from_millis(200);
 
+/// How long the resets of HTTP/2 streams may take to be written, before their connection is closed.
+const RESETTING: Duration = Duration::from_millis(500);
+
+/// How long connections that were closed may take to end. A view that blocks its thread may keep one.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// The event at which a server shuts down.
 #[derive(Default)]
 pub(crate) enum Shutdown {
@@ -164,8 +170,10 @@ async fn end_connections(watch: &Watch, runner: &Runner, limit: Duration) {
             connections,
             "connections closed: their responses took too long"
         );
+        watch.reset_all();
+        let _ = timeout(RESETTING, runner.no_connection()).await;
         watch.close_all();
-        let _ = timeout(Duration::from_secs(1), runner.no_connection()).await;
+        let _ = timeout(CLOSING, runner.no_connection()).await;
     }
 }
 
