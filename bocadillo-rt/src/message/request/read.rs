@@ -46,7 +46,7 @@ impl Request {
         if let Some(why) = self.as_unreadable() {
             return Err(unreadable(why, limit));
         }
-        let mut read = Collected::Nothing;
+        let mut read = BytesMut::new();
         let mut timer = None;
         // Stays so if this future is dropped before the end.
         self.is_lost = true;
@@ -62,7 +62,7 @@ impl Request {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        read: &mut Collected,
+        read: &mut BytesMut,
         timer: &mut Option<Pin<Box<Sleep>>>,
         limit: usize,
     ) -> Poll<Result<Bytes, Unreadable>> {
@@ -80,12 +80,13 @@ impl Request {
             if read.len() + data.len() > limit {
                 return Poll::Ready(Err(Unreadable::TooLong));
             }
-            if self.body.has_ended() && matches!(read, Collected::Nothing) {
+            // Most bodies are one frame, which is not copied.
+            if self.body.has_ended() && read.is_empty() {
                 return Poll::Ready(Ok(data));
             }
-            read.push(data);
+            read.extend_from_slice(&data);
         }
-        Poll::Ready(Ok(mem::take(read).into()))
+        Poll::Ready(Ok(mem::take(read).freeze()))
     }
 
     fn as_unreadable(&self) -> Option<Unreadable> {
@@ -135,48 +136,6 @@ pub(super) fn wait(
 ) -> Poll<Unreadable> {
     let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
     timer.as_mut().poll(cx).map(|()| Unreadable::Late)
-}
-
-/// The bytes that were read so far. Most bodies are one frame, which is not copied.
-#[derive(Default)]
-enum Collected {
-    #[default]
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Collected {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(data) => data.len(),
-            Self::Many(all) => all.len(),
-        }
-    }
-
-    fn push(&mut self, data: Bytes) {
-        *self = match mem::take(self) {
-            Self::Nothing => Self::One(data),
-            Self::One(first) => Self::add(first.into(), &data),
-            Self::Many(all) => Self::add(all, &data),
-        };
-    }
-
-    fn add(mut all: BytesMut, data: &[u8]) -> Self {
-        all.extend_from_slice(data);
-        Self::Many(all)
-    }
-}
-
-impl From<Collected> for Bytes {
-    fn from(read: Collected) -> Self {
-        match read {
-            Collected::Nothing => Self::new(),
-            Collected::One(data) => data,
-            Collected::Many(all) => all.freeze(),
-        }
-    }
 }
 
 /// Returns the error for a body that cannot be read.
