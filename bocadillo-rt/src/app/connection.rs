@@ -19,7 +19,7 @@ use crate::{
     server::{detach::Count, limits::Limits, listener::Listener, run::Server, signals::Signalled},
 };
 
-/// Serves an app until it is to end.
+/// Serves an app until a shutdown.
 pub(crate) async fn serve(
     listener: impl Listener,
     built: Built,
@@ -55,8 +55,8 @@ pub(crate) async fn serve(
 
 /// An app, as hyper calls it for one connection.
 ///
-/// One type with layers and without: hyper's code is compiled once for each type of service, and
-/// with two of them less of it is inlined, for both.
+/// One type serves apps with layers and without. hyper's code is compiled for each type of service, and
+/// with two types the compiler inlines less of it.
 struct ConnService(Arc<AppConn>);
 
 impl hyper::service::Service<http::Request<Incoming>> for ConnService {

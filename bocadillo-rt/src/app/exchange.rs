@@ -1,4 +1,4 @@
-//! One request and its response, from the view's call to the response's hand-over.
+//! An exchange: calls a view, answers its error or panic, and hands over its response and its tasks.
 
 use std::{
     mem,
@@ -31,8 +31,8 @@ use crate::{
     server::detach::{self, Running},
 };
 
-/// A request and its response. The response outlives a view that fails, panics, or is dropped: its
-/// tasks run in each case.
+/// A request and its response. The response outlives a view that fails, panics or is dropped, so its
+/// tasks run in each of these cases.
 struct Exchange<'a> {
     request: &'a mut Request,
     response: &'a mut Response,
@@ -96,12 +96,12 @@ impl<'a> Exchange<'a> {
             }
         }
         self.hand_over();
-        // What it would do when it is dropped is done, and what it had was taken.
+        // `Drop` has nothing left to do: `hand_over` has taken the tasks.
         mem::forget(self);
     }
 
-    /// Lets the app's own handler answer, if it has one for this error. The handler is a user's code,
-    /// and so is what the error says of itself.
+    /// Calls the app's handler for this error, if there is one. The handler and the error's `Display` are a
+    /// user's code, and may panic.
     #[cold]
     fn answer_error(&mut self, error: &Error) {
         let view = self.view_name();
@@ -146,7 +146,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Accepts what the view has registered, unless a door around this app takes care of it.
+    /// Accepts the tasks of the response, unless a door around this app does.
     #[inline]
     fn accept(&mut self) -> Option<OnDone> {
         if self.response.tasks_mut().is_empty() {
@@ -169,7 +169,7 @@ impl<'a> Exchange<'a> {
         }
         let caller = &self.caller;
         let runner = &caller.app().runner;
-        // Reports alone tell it.
+        // Only reports have the route.
         let route = runner.reports().then(|| self.route_path()).flatten();
         let fill = |meta: &mut Meta| {
             meta.status = Some(status);
@@ -190,13 +190,13 @@ fn connection(conn: &AppConn) -> &Connection {
 }
 
 impl Response {
-    /// Its content is bytes, as that of most.
+    /// Returns whether the content is bytes in memory, as in most responses.
     #[inline]
     fn is_plain(&mut self) -> bool {
         self.tracked_mut().1.get_mut().is_plain()
     }
 
-    /// Lets a response without a task be watched for stalling.
+    /// Watches a response without tasks, so that it is aborted if it stalls.
     #[inline]
     fn watch(&mut self, caller: &Caller, version: Version) {
         if let Caller::Server(conn) = caller {
@@ -205,13 +205,13 @@ impl Response {
         }
     }
 
-    /// Lets the response's way be followed, for its tasks.
+    /// Tracks the response until it is sent or aborted, which starts its tasks.
     #[inline(always)]
     fn track(&mut self, on_done: OnDone, caller: &Caller, version: Version) {
         let status = self.status_code();
         let (headers, body) = self.tracked_mut();
         match caller {
-            // There is nobody any more to send it to.
+            // The client has left, so nothing is sent.
             _ if detach::is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
             Caller::Server(conn) => {
                 connection(conn).track_wrapped(status, headers, body, version, on_done);
@@ -222,7 +222,7 @@ impl Response {
 }
 
 impl Drop for Exchange<'_> {
-    /// The view was dropped.
+    /// Starts the tasks of a view that was dropped.
     fn drop(&mut self) {
         if let Some(on_done) = self.accept() {
             on_done.done(Delivery::Aborted { bytes: 0 });
@@ -230,7 +230,7 @@ impl Drop for Exchange<'_> {
     }
 }
 
-/// Answers what no view answers; an error as if a view had returned it.
+/// Answers a request without a view. An error of `build` is answered like the error of a view.
 pub(crate) fn answer(
     mut request: Request,
     caller: Caller,
@@ -244,7 +244,7 @@ pub(crate) fn answer(
     Ok(response.into_inner())
 }
 
-/// What makes a view.
+/// The endpoint of a view.
 pub(crate) struct ViewEndpoint<V> {
     pub(crate) view: V,
     pub(crate) name: &'static str,
@@ -254,8 +254,8 @@ pub(crate) struct ViewEndpoint<V> {
 impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<V> {
     /// Calls the view.
     ///
-    /// One allocation holds the request, its response and the running view, which borrows from both:
-    /// they stay where they were built. That is why the place comes first, and is filled then.
+    /// One allocation holds the request, its response and the running view, which borrows from both. The
+    /// allocation comes first and is filled afterwards, so that none of them is moved.
     #[allow(
         clippy::mem_forget,
         reason = "to drop what is empty takes its time too"
@@ -269,22 +269,22 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         caller: Caller,
         busy: Option<RequestGuard>,
     ) -> RunningView {
-        // Unlike `Box::new`, this writes no more than there is to be written.
+        // `Box::new` would build the future on the stack and copy it.
         let mut place = Box::<Place<_>>::default();
         let view = (self.view)();
         let mut request = Request::new(head, body, params, caller.transport());
-        // Nothing was there that had to be dropped.
+        // The place was empty, so there is nothing to drop.
         mem::forget(place.future.replace(async move {
             let mut response = Response::new();
             let exchange = Exchange::new(&mut request, &mut response, route, caller, busy);
             let view = view.run(exchange.request, exchange.response);
             let outcome = catch(view).await;
             exchange.finish(outcome);
-            // Not by a method, to which it would be moved.
+            // A method would move the response.
             let Response {
                 head, body, tasks, ..
             } = response;
-            // They are, once they were accepted.
+            // They are empty after `accept`, and dropping an empty value takes time too.
             if tasks.is_empty() {
                 mem::forget(tasks);
             }
@@ -295,7 +295,7 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
 }
 
 pin_project! {
-    /// Where a future is built.
+    /// The place in which a future is built.
     struct Place<F> {
         #[pin]
         future: Option<F>,
@@ -316,7 +316,7 @@ impl<F: Future> Future for Place<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         match self.project().future.as_pin_mut() {
             Some(future) => future.poll(cx),
-            // It is filled where it is made.
+            // `serve` fills each place before it returns it.
             None => Poll::Pending,
         }
     }

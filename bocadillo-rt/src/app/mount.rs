@@ -1,4 +1,4 @@
-//! A tower service beneath a path of an app, or around the app.
+//! The endpoints of tower services: beneath a path of an app, and around the app.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,10 +16,10 @@ use crate::{
     tower::{boxed::BoxedService, service::Foreign},
 };
 
-/// A service beneath a path: it does not see the prefix.
+/// A mounted service. It does not see the prefix of the path.
 pub(crate) struct Mount(pub(crate) BoxedService);
 
-/// Removes so many segments, with which the path begins: the router has found it by them.
+/// Removes the first segments of the path. The router has matched them.
 fn strip(uri: &mut Uri, segments: usize) {
     let path = uri.path();
     let mut slashes = path.match_indices('/').skip(segments);
@@ -35,7 +35,7 @@ fn strip(uri: &mut Uri, segments: usize) {
     }
 }
 
-/// How many segments a prefix has.
+/// Returns the number of segments in a prefix.
 pub(crate) fn segments(prefix: &str) -> usize {
     prefix
         .split('/')
@@ -43,19 +43,19 @@ pub(crate) fn segments(prefix: &str) -> usize {
         .count()
 }
 
-/// Beneath what an app is mounted, in the extensions of its requests: its tasks are told by the whole
-/// route.
+/// The path beneath which an app is mounted, in the extensions of its requests. Reports of the app's tasks
+/// have the whole route.
 #[derive(Clone)]
 pub(crate) struct Prefix {
-    /// That of the mount's route, of which so many segments are the prefix.
+    /// The path of the mount's route. Its first segments are the prefix.
     path: Arc<str>,
     segments: usize,
-    /// That of the app around.
+    /// The prefix of the app around.
     outer: Option<Arc<Self>>,
 }
 
 impl Prefix {
-    /// The whole of a route within.
+    /// Returns the whole route for a route of the mounted app.
     pub(crate) fn join(&self, path: &str) -> String {
         let mut slashes = self.path.match_indices('/').skip(self.segments);
         let prefix = slashes
@@ -69,7 +69,7 @@ impl Prefix {
     }
 }
 
-/// An app beneath its layers: they come before its routes.
+/// The layers of an app. They see a request before the routes do.
 #[derive(Clone)]
 pub(crate) struct Layered(pub(crate) BoxedService);
 

@@ -1,4 +1,4 @@
-//! A running view on behalf of a server: its future may be dropped, the view goes on.
+//! The futures that a server polls for a view. When a server drops one, its view runs on.
 
 use std::{
     convert::Infallible,
@@ -91,7 +91,7 @@ enum Kind {
         begun: Begun,
         caller: Caller,
     },
-    /// What the layers are dropped with detaches its view itself.
+    /// The future of the view within the layers detaches the view itself.
     Layered(Responding),
 }
 
@@ -114,7 +114,7 @@ impl Future for ServiceFuture {
         match &mut self.get_mut().0 {
             Kind::View { begun, .. } => {
                 let response = ready!(begun.poll(cx))?;
-                // Nobody tracks it here: the wrapper is only what a server of ours would need.
+                // Only our own server needs the tracking wrapper.
                 Poll::Ready(Ok(response.map(SentBody::into_inner)))
             }
             Kind::Layered(responding) => responding.as_mut().poll(cx).map(Ok),

@@ -20,15 +20,15 @@ use crate::{
     server::detach::{self, Count, Detached, Running},
 };
 
-/// The response of an app: the type that hyper gets, so that no conversion moves it.
+/// The response of an app. This is the type that hyper gets, so no conversion moves it.
 pub(crate) type Answer = Result<http::Response<SentBody<Body>>, Infallible>;
 
-/// A view that answers a request, or a service.
+/// A running view or service.
 pub(crate) type RunningView = Running<Answer>;
 
 /// Answers the requests of a route.
 pub(crate) trait Endpoint: Send + Sync {
-    /// The request comes in two parts: the larger it is, the longer it takes to move.
+    /// The request comes in two parts, because moving a large value takes longer.
     fn serve(
         &self,
         head: Parts,

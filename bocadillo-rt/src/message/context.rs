@@ -49,7 +49,7 @@ pub(crate) struct RequestSettings {
     pub(crate) states: StateMap,
     pub(crate) body_limit: usize,
     pub(crate) body_timeout: Duration,
-    /// How far the end of the app's own server has come.
+    /// The state of the shutdown of the app's own server.
     pub(crate) end: End,
 }
 

@@ -1,10 +1,10 @@
-//! Views whose client has left before there was a response.
+//! Lets views run on whose client has left before the response.
 //!
-//! hyper drops a view's future when its client leaves. A view that was cut off in the middle has
-//! charged the card and not saved the order. So the future's drop hands the running view over to
-//! the runtime, which costs nothing when nobody leaves. What that may cost is bounded: in number,
-//! in number for each connection, and in time. A view beyond the bounds is dropped; in each case
-//! the tasks that it has registered run.
+//! hyper drops a view's future when its client leaves. A view that is cancelled half-way may have
+//! charged the card and not saved the order. So the drop of the future hands the running view over to
+//! the runtime. A request whose client stays pays nothing for that. The number of such views, their
+//! number for each connection, and their time are bounded. A view beyond a bound is dropped. The tasks
+//! that the view has registered run in each case.
 
 use std::{
     cell::Cell,
@@ -28,16 +28,16 @@ use crate::{
 };
 
 thread_local! {
-    /// The view that is polled on this thread is detached.
+    /// Set while this thread polls a detached view.
     static IS_DETACHED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the view that asks has lost its client.
+/// Returns whether the view that this thread polls has lost its client.
 pub(crate) fn is_detached() -> bool {
     IS_DETACHED.get()
 }
 
-/// A view or a service that answers a request, with its name for the log.
+/// A running view or service, with its name for the log.
 pub(crate) struct Running<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,
     name: &'static str,
@@ -57,13 +57,13 @@ impl<T: 'static> Running<T> {
         }
     }
 
-    /// A service, or an answer that is there already.
+    /// Wraps a service, or an answer that is ready.
     #[track_caller]
     pub(crate) fn service(answer: impl Future<Output = T> + Send + 'static) -> Self {
         Self::new(Box::pin(answer), "service", Location::caller())
     }
 
-    /// Takes the future; what stays never ends.
+    /// Takes the future, and leaves one that never ends.
     #[cold]
     pub(crate) fn take(&mut self) -> Self {
         mem::replace(self, Self::service(future::pending()))
@@ -79,7 +79,7 @@ impl<T> Future for Running<T> {
     }
 }
 
-/// How many views are detached, and how many may be.
+/// The number of detached views, and its limits.
 #[derive(Debug)]
 pub(crate) struct Detached {
     running: Arc<Count>,
@@ -88,11 +88,11 @@ pub(crate) struct Detached {
     timeout: Duration,
 }
 
-/// A number with a bound.
+/// A number of detached views.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicUsize);
 
-/// One more in a count, until it is dropped.
+/// Adds one to a count until it is dropped.
 struct Counted(Arc<Count>);
 
 impl Count {
@@ -119,8 +119,8 @@ impl Detached {
         }
     }
 
-    /// Returns a permit if a view may run on without its client. `connection` counts those of the
-    /// client's connection.
+    /// Returns a permit if the view may run on without its client. `connection` is the count of the client's
+    /// connection.
     pub(crate) fn permit<T>(
         &self,
         connection: Option<&Arc<Count>>,
@@ -141,17 +141,17 @@ impl Detached {
     }
 }
 
-/// One detached view, counted.
+/// The right of one view to run on without its client.
 pub(crate) struct Permit {
     _of_connection: Option<Counted>,
     _of_all: Counted,
-    /// The end of the server waits for it.
+    /// The shutdown of the server waits for this token.
     _token: background::Detached,
     runner: Runner,
     timeout: Duration,
 }
 
-/// Lets a view run on without its client, if it gets a permit. None is taken where there is no runtime.
+/// Lets a view run on without its client if it gets a permit. Without a runtime no permit is requested.
 pub(crate) fn detach<T: Send + 'static>(
     view: Running<T>,
     permit: impl FnOnce(&Running<T>) -> Option<Permit>,
@@ -169,15 +169,15 @@ pub(crate) fn detach<T: Send + 'static>(
     runtime.spawn(run(Alone(view), permit));
 }
 
-/// The view has given back what it holds before its permit goes.
+/// Runs a detached view to its end or its limit. The view is dropped before its permit.
 async fn run<T: 'static>(view: Alone<T>, permit: Permit) {
     let (name, location) = (view.0.name, view.0.location);
     let timeout = permit.timeout;
     tokio::select! {
         biased;
-        // It starts its tasks itself, and its response is for nobody.
+        // The view starts its tasks itself, and nobody reads its response.
         _ = view => {}
-        // The report of the shutdown names it.
+        // The report of the shutdown names the view.
         () = permit.runner.aborted() => {}
         () = sleep(timeout) => tracing::warn!(
             view = name, %location, ?timeout,
@@ -187,7 +187,7 @@ async fn run<T: 'static>(view: Alone<T>, permit: Permit) {
     drop(permit);
 }
 
-/// A view without its client.
+/// Marks the thread while it polls a view that has lost its client.
 struct Alone<T: 'static>(Running<T>);
 
 impl<T> Future for Alone<T> {

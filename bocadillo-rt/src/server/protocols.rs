@@ -1,4 +1,4 @@
-//! How hyper speaks HTTP on a connection of our server.
+//! The settings of hyper for both protocols.
 
 use std::{
     pin::Pin,
@@ -14,7 +14,7 @@ use crate::{
     server::limits::Limits,
 };
 
-/// The settings of both protocols.
+/// Creates a builder of connections with the settings of both protocols.
 pub(crate) fn builder(limits: &Limits, clock: Clock, streams: Streams) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder
@@ -22,7 +22,7 @@ pub(crate) fn builder(limits: &Limits, clock: Clock, streams: Streams) -> Builde
         .half_close(limits.half_close)
         .max_headers(limits.max_headers)
         .max_buf_size(limits.header_bytes);
-    // More than a client may have; hyper takes it as the size of the decoded list.
+    // hyper compares this limit with the size of the decoded headers.
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     let (stream_window, connection_window) = limits.windows();
     let mut http2 = builder.http2();
@@ -40,9 +40,9 @@ pub(crate) fn builder(limits: &Limits, clock: Clock, streams: Streams) -> Builde
     builder
 }
 
-/// A timer that wakes nobody: the server's watch polls a connection of HTTP/2 on which nothing comes.
+/// A timer that wakes no task. Instead, the server's watch polls an HTTP/2 connection that is quiet.
 ///
-/// A timer of the runtime's would be one more for each connection, and the runtime may have none.
+/// A timer of the runtime would cost one timer for each connection, and the runtime may have no timers.
 #[derive(Clone, Debug)]
 struct Watched(Clock);
 
