@@ -1,8 +1,8 @@
-//! Bytes that are read before hyper wants them, to see whether the client has left.
+//! Reads ahead of hyper, to see whether the client has left.
 //!
-//! hyper does not read while it has bytes of the next request, or a part of an upload that no view has
-//! taken yet. Then it does not see the end of what the client sends either. So the IO reads in its place,
-//! no more than [`MAX_BYTES`], and hyper gets that first when it reads again.
+//! hyper does not read while it holds bytes of the next request, or a part of an upload that no view has
+//! read yet. Meanwhile hyper does not see that the client closes the connection. So the IO reads in its
+//! place, up to [`MAX_BYTES`]. hyper gets these bytes first when it reads again.
 
 use std::{
     io,
@@ -12,31 +12,31 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// So much is read ahead. Behind more the end is not seen: the peer's kernel keeps what does not fit into
-/// the socket's buffers, and its end after that.
+/// Upper bound on the bytes that are read ahead. If the client has sent more, its end is not seen: it waits
+/// behind these bytes in the client's kernel.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// A read's length, at most.
+/// The size of one read.
 const STEP: usize = 16 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     bytes: Vec<u8>,
-    /// How many of them hyper has got.
+    /// How many of `bytes` hyper has read.
     taken: usize,
-    /// The client sends nothing any more.
+    /// The client has closed its sending direction.
     pub(super) has_ended: bool,
 }
 
-/// What is known of the client.
+/// What a look at the client has found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Nothing,
-    /// It sends nothing any more: it has closed, at least its sending direction.
+    /// The client has closed at least its sending direction.
     End,
     /// The connection is lost.
     Lost,
-    /// More bytes wait than are read ahead: its end is not to be seen.
+    /// More bytes wait than may be read ahead, so that an end behind them is not seen.
     Full,
 }
 
@@ -45,21 +45,21 @@ impl Ahead {
         self.bytes.is_empty() && !self.has_ended
     }
 
-    /// Moves bytes to hyper's buffer, as a read of the IO would; how many.
+    /// Moves bytes into hyper's buffer, as a read of the IO would; returns how many.
     pub(super) fn take(&mut self, buf: &mut ReadBuf<'_>) -> usize {
         let left = &self.bytes[self.taken..];
         let length = left.len().min(buf.remaining());
         buf.put_slice(&left[..length]);
         self.taken += length;
         if self.taken == self.bytes.len() {
-            // It is not needed again, mostly.
+            // Most connections read ahead once: the memory is not kept.
             self.bytes = Vec::new();
             self.taken = 0;
         }
         length
     }
 
-    /// Reads until nothing is there, or it is enough; the task is woken when there is more.
+    /// Reads until no byte is left, or the bound is reached. The task is woken when more bytes come.
     pub(super) fn look<T>(&mut self, mut io: Pin<&mut T>, cx: &mut Context<'_>) -> Seen
     where
         T: AsyncRead,

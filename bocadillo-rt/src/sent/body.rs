@@ -1,4 +1,4 @@
-//! The body that hyper is given: it carries the token to where the response ends.
+//! The body that hyper reads: it carries the token to the end of the response.
 
 use std::{
     fmt, mem,
@@ -21,22 +21,22 @@ use super::{
     token::{Token, Tracked},
 };
 
-/// So many bytes of an HTTP/2 body may wait in h2 when its end is handed over.
+/// How many bytes of an HTTP/2 body may wait in h2 when the end of the body is handed over.
 ///
-/// With the end, the stream's task is gone, and with that the means to reset this stream alone.
-/// 16 KiB is one frame: most responses end in the frame of their only chunk, as without tracking.
+/// After the end, the stream's task is gone, and only the whole connection could be closed. 16 KiB is one
+/// frame: most responses still end in the frame of their only chunk.
 pub(super) const MAX_LOOSE_BYTES: u64 = 16 * 1024;
 
 pin_project! {
     /// A response's body on its way through hyper.
     ///
-    /// Made by [`Connection::track`](super::Connection::track), or by
-    /// [`untracked`](Self::untracked) where nobody asks.
+    /// [`Connection::track`](super::Connection::track) makes it, or
+    /// [`untracked`](Self::untracked) for a response without a callback.
     pub struct SentBody<B> {
         #[pin]
         inner: B,
         tracking: Option<Tracking>,
-        // Of what is more than bytes whose number is known.
+        // `None` for a body that is only bytes, whose number is known.
         keeper: Option<Box<Keeper>>,
         busy: Option<RequestGuard>,
     }
@@ -45,14 +45,14 @@ pin_project! {
 #[derive(Debug)]
 struct Tracking {
     tracked: Tracked,
-    /// Those that wait with the end.
+    /// The trailers, which wait with the end.
     trailers: Option<Box<HeaderMap>>,
-    /// The right to end the response is here, until the end is handed over.
+    /// The right to end the response is still here: the end was not handed over.
     has_token: bool,
     end: End,
-    /// Too much was in flight when the inner body ended: nothing may be, now.
+    /// Too much was in flight when the inner body ended: the end waits until nothing is in flight.
     must_drain: bool,
-    /// hyper has begun the body, and not all that was declared was handed over.
+    /// hyper has begun the body, and fewer bytes than declared were handed over.
     is_short: bool,
 }
 
@@ -60,24 +60,24 @@ struct Tracking {
 enum End {
     /// The inner body has not ended.
     Open,
-    /// It has, and HTTP/2 is told when what it was given has left.
+    /// The inner body has ended. HTTP/2 gets the end when the bytes in flight are written.
     Held,
     /// The end was handed over.
     Done,
 }
 
 impl<B: Body> SentBody<B> {
-    /// Wraps the body of a response that nobody tracks.
+    /// Wraps the body of a response that is not tracked.
     ///
-    /// As a tracked one, it passes on no empty chunk, yields after so many chunks, and keeps the
-    /// length of its own [`size_hint`](Body::size_hint), if that is exact.
+    /// As a tracked body, it passes on no empty chunk, yields after a number of chunks, and fails if it
+    /// does not keep the length of its own exact [`size_hint`](Body::size_hint).
     pub fn untracked(inner: B) -> Self {
         let mut body = Self::plain(inner);
         body.keep(&HeaderMap::new(), Origin::Unknown);
         body
     }
 
-    /// Keeps the body to what the head declares, and from chunks that say nothing.
+    /// Keeps the body to the length that the head declares, and drops empty chunks.
     pub(crate) fn keep(&mut self, headers: &HeaderMap, origin: Origin) {
         if !self.inner.is_end_stream() {
             let keeper = Keeper::of(headers, &self.inner.size_hint(), origin);
@@ -95,7 +95,7 @@ impl<B: Body> SentBody<B> {
 }
 
 impl<B> SentBody<B> {
-    /// Wraps a body that is nothing but bytes, or is [kept](Self::keep) when its head is known.
+    /// Wraps a body that is only bytes, or that is [kept](Self::keep) once its head is known.
     #[inline]
     pub(crate) fn plain(inner: B) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl<B> SentBody<B> {
         }
     }
 
-    /// Tracks a body that was wrapped before: it is what ends the response.
+    /// Tracks this body, whose end is the end of the response.
     pub(super) fn track(&mut self, tracked: Tracked) {
         self.tracking = Some(Tracking {
             tracked,
@@ -127,7 +127,7 @@ impl<B> SentBody<B> {
         &mut self.inner
     }
 
-    /// Exchanges the body within for one that is the same to hyper.
+    /// Exchanges the body within for one with the same frames.
     pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> SentBody<C> {
         SentBody {
             inner: map(self.inner),
@@ -137,7 +137,7 @@ impl<B> SentBody<B> {
         }
     }
 
-    /// Returns the body within, which then nobody tracks.
+    /// Returns the body within, which is not tracked any more.
     pub(crate) fn into_inner(self) -> B {
         self.inner
     }
@@ -153,7 +153,7 @@ where
     type Data = SentBuf<B::Data>;
     type Error = BodyError;
 
-    // All that a response needs that is not tracked, and nothing else, where hyper calls it.
+    // The path of a response that is not tracked, inlined into hyper.
     #[inline(always)]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<B::Data> {
         if self.tracking.is_some() {
@@ -184,8 +184,8 @@ where
 
     #[inline]
     fn size_hint(&self) -> SizeHint {
-        // An end that follows in a frame of its own is no content: with an exact hint hyper would
-        // add a content-length, which a 204 must not have.
+        // The end follows in a frame of its own. With an exact hint hyper would add a content-length,
+        // which a 204 must not have.
         if self.tracking.is_some() && self.has_inner_ended() && !self.is_end_stream() {
             return SizeHint::default();
         }
@@ -254,7 +254,7 @@ where
                         tracking.trailers = Some(Box::new(trailers));
                         tracking.poll_end(cx)
                     }
-                    // There are no others today; hyper ignores what it does not know.
+                    // Other kinds of frames do not exist yet; hyper ignores kinds that it does not know.
                     Err(frame) => Poll::Ready(Some(Ok(frame.map_data(SentBuf::plain)))),
                 },
             },
@@ -318,8 +318,8 @@ impl Tracking {
     fn end_by_drop(&self) {
         match self.tracked.ticket.protocol {
             Protocol::Http1 if self.is_short => self.tracked.abort(),
-            // Its last frame was buffered, or it may have none (HEAD, 204, 304). If it is dropped
-            // for any other reason, the connection is over and flushes no more.
+            // hyper has buffered the last frame, or the response has no body (HEAD, 204, 304). If hyper
+            // drops the body for any other reason, the connection is over and flushes no more.
             Protocol::Http1 => self.tracked.complete(),
             // The end was never handed over.
             Protocol::Http2 => self.tracked.abort(),
@@ -327,14 +327,14 @@ impl Tracking {
     }
 }
 
-/// The frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that hyper
-/// would have sent itself.
+/// Returns the frame that ends an HTTP/2 stream: the trailers, or else the empty frame of data that
+/// hyper would have sent itself.
 fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<SentBuf<D>> {
     let token = match trailers {
         None => token,
         Some(mut trailers) => match header_token::insert(&mut trailers, token) {
             Ok(()) => return Frame::trailers(*trailers),
-            // Empty trailers say nothing that the end of the stream does not.
+            // Empty trailers say no more than the end of the stream.
             Err(token) => token,
         },
     };

@@ -1,4 +1,4 @@
-//! The buffer that hyper is given for each frame of data.
+//! The buffer that hyper gets for each frame of data.
 
 use std::{fmt, io::IoSlice, sync::Arc};
 
@@ -6,7 +6,7 @@ use bytes::Buf;
 
 use super::{ticket::Ticket, token::Token};
 
-/// A frame's data. It counts what was written of it and, in the frame that ends an HTTP/2 stream,
+/// A frame's data. It counts the bytes that were written. In the frame that ends an HTTP/2 stream it
 /// carries the token.
 pub struct SentBuf<D: Buf> {
     data: Option<D>,
@@ -17,7 +17,7 @@ enum Role {
     /// The response is not tracked.
     Plain,
     Counts(Arc<Ticket>),
-    /// The last one.
+    /// The frame ends the stream.
     Ends(Token),
 }
 
@@ -60,7 +60,8 @@ impl<D: Buf> SentBuf<D> {
         }
     }
 
-    /// Data left means thrown away. Without data it is for the wire to tell: see `Token`.
+    /// A buffer that is dropped with data left was thrown away. A buffer without data may have been
+    /// encoded: the wire decides (see `Token`).
     fn drop_end(&mut self) {
         if self.has_remaining() {
             if let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain) {
@@ -69,8 +70,8 @@ impl<D: Buf> SentBuf<D> {
         }
     }
 
-    /// The last byte was taken: the token need not wait for the drop, which may come after the
-    /// flush that matters.
+    /// The last byte was taken. The token does not wait for the drop, which may come after the next
+    /// flush.
     fn complete(&mut self) {
         if let Role::Ends(token) = std::mem::replace(&mut self.role, Role::Plain) {
             token.complete();

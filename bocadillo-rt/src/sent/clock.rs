@@ -1,4 +1,4 @@
-//! The time, as far as it matters.
+//! The time of the watch.
 
 use std::{
     sync::{
@@ -8,12 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time when the watch last looked: to ask the system for it costs more than it is worth where half a
-/// second does not matter.
+/// The time when the watch last looked. It is up to half a second old, and costs no call of the system.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     begin: Instant,
-    /// Milliseconds since then. Set by the watch.
+    /// Milliseconds since `begin`. Set by the watch.
     elapsed: Arc<AtomicU64>,
 }
 

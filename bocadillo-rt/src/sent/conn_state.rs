@@ -1,4 +1,4 @@
-//! One connection: the list of its responses on their way, and what its IO tells of them.
+//! The state of one connection: its responses on their way, and what its IO saw of them.
 
 use std::{
     fmt, mem, ptr,
@@ -23,27 +23,27 @@ use super::{
 #[derive(Default)]
 pub(super) struct ConnState {
     list: Mutex<List>,
-    /// Some response is marked. Set and cleared within the connection's own poll; `SeqCst` because
-    /// a body may have been dropped by another thread where a server does that.
+    /// Some response is marked. Set and cleared within the connection's own poll. `SeqCst`, because a
+    /// server may drop a body on another thread.
     marked: AtomicBool,
-    /// How many responses are undecided. As `marked`.
+    /// How many responses are undecided. Ordered as `marked`.
     undecided: AtomicUsize,
     pub(super) activity: Activity,
     pub(super) kill: Kill,
-    /// The connection is polled through [`Driven`](super::Driven): what happens outside of that
-    /// poll is not hyper writing.
+    /// The connection is polled through [`Driven`](super::Driven): outside of that poll, hyper writes
+    /// nothing.
     pub(super) is_driven: AtomicBool,
-    /// A response was reported within the poll that runs. Set and read by that poll.
+    /// The current poll has reported a response. Set and read by that poll.
     pub(super) has_reported: AtomicBool,
-    /// The head of the HTTP/1 response that was tracked last was not offered to the IO yet. Set and
-    /// read by the connection's own poll.
+    /// The head of the newest HTTP/1 response was not offered to the IO yet. Set and read by the
+    /// connection's own poll.
     pub(super) awaits_head: AtomicBool,
 }
 
 #[derive(Default)]
 struct List {
     live: Vec<Live>,
-    /// The ticket of a response that is out, for the next one: with HTTP/1 there is mostly one at a time.
+    /// The ticket of a response that was sent, kept for the next one: HTTP/1 mostly has one at a time.
     spare: Option<Arc<Ticket>>,
     /// The IO is gone.
     is_closed: bool,
@@ -56,13 +56,13 @@ struct Live {
 }
 
 impl Live {
-    /// It will never be sent.
+    /// Reports a response that will never be sent.
     fn abort(self) {
         let bytes = self.ticket.written();
         self.report(Delivery::Aborted { bytes });
     }
 
-    /// With HTTP/1 there are no locks that could be held.
+    /// HTTP/1 holds no locks, so its callbacks run at once.
     fn report(self, delivery: Delivery) {
         match self.ticket.protocol {
             Protocol::Http1 => self.on_done.done(delivery),
@@ -72,7 +72,7 @@ impl Live {
 }
 
 impl ConnState {
-    /// Enters a response on its way, unless that has an end already.
+    /// Adds a response to the list. If the IO is gone, reports it as aborted.
     #[inline]
     pub(super) fn add(&self, protocol: Protocol, on_done: OnDone) -> Option<Arc<Ticket>> {
         let mut list = lock(&self.list);
@@ -97,8 +97,8 @@ impl ConnState {
         self.marked.store(true, SeqCst);
     }
 
-    /// A token went without data. Within the connection's own poll that may mean "encoded";
-    /// anywhere else nothing is ever encoded.
+    /// A token was dropped without data. Within the connection's own poll hyper may have encoded it;
+    /// outside of that poll hyper encodes nothing.
     pub(super) fn drop_undecided(&self, ticket: &Ticket) {
         if self.is_driven.load(Relaxed) && !scope::is_polling(self) {
             self.abort(ticket);
@@ -112,8 +112,8 @@ impl ConnState {
         self.undecided.load(SeqCst) != 0
     }
 
-    /// The call of the IO that follows tells what became of the undecided: they were encoded if
-    /// the bytes that are offered for the first time hold as many ends.
+    /// Decides about the undecided responses at the next call of the IO: they were encoded if the newly
+    /// offered bytes hold as many ends of streams.
     pub(super) fn decide(&self, new_ends: usize) {
         let undecided = self.undecided.swap(0, SeqCst);
         let was_encoded = new_ends >= undecided;
@@ -146,7 +146,7 @@ impl ConnState {
             self.abort_headless();
         }
         let mut list = lock(&self.list);
-        // On HTTP/1 it is mostly the only one: its place in the list is used again.
+        // HTTP/1 mostly has one response: its place in the list is used again.
         if let [live] = &*list.live {
             let is_marked = live.ticket.state.load(SeqCst) == MARKED;
             let is_http1 = live.ticket.protocol == Protocol::Http1;
@@ -166,8 +166,8 @@ impl ConnState {
         }
     }
 
-    /// hyper could not encode the head of the response, and has dropped its body: what was flushed is
-    /// not of it.
+    /// Aborts the newest response: hyper could not encode its head and dropped its body, so the flush was
+    /// not of this response.
     #[cold]
     fn abort_headless(&self) {
         let mut list = lock(&self.list);
@@ -194,7 +194,7 @@ impl ConnState {
         }
     }
 
-    /// The IO is gone: nothing that is left can ever be sent.
+    /// The IO is gone: reports all responses that are left as aborted.
     pub(super) fn close(&self) {
         let mut list = lock(&self.list);
         list.is_closed = true;
@@ -209,14 +209,14 @@ impl ConnState {
         lock(&self.list).is_closed
     }
 
-    /// Resets what of HTTP/2 is under way, and has a stream of its own to reset.
+    /// Resets the HTTP/2 streams of all responses on their way.
     pub(super) fn reset_streams(&self) {
         for ticket in self.tickets() {
             ticket.abort_stream();
         }
     }
 
-    /// The tickets on their way, for [`Watch`](super::Watch).
+    /// Returns the tickets of all responses on their way, for [`Watch`](super::Watch).
     pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
         let list = lock(&self.list);
         let live = list.live.iter();
@@ -225,7 +225,7 @@ impl ConnState {
 }
 
 impl List {
-    /// The ticket of a response: the spare one, if nobody else still has that.
+    /// Returns a ticket: the spare one, unless a buffer still holds it.
     #[inline(always)]
     fn ticket(&mut self, protocol: Protocol) -> Arc<Ticket> {
         if protocol == Protocol::Http1 {
@@ -239,7 +239,7 @@ impl List {
         Arc::new(Ticket::new(protocol))
     }
 
-    /// Takes the only response, which is out; returns what is to be called.
+    /// Takes the only response, which was sent; returns its callback.
     #[inline(always)]
     fn take_only(&mut self) -> Option<OnDone> {
         let Live { ticket, on_done } = self.live.pop()?;

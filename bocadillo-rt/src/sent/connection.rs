@@ -59,20 +59,19 @@ impl Connection {
         Self { conn }
     }
 
-    /// Tracks `response`, which is about to be handed to hyper on this connection; `on_done` is
-    /// called exactly once.
+    /// Tracks `response`, which the caller hands to hyper on this connection; `on_done` is called
+    /// exactly once.
     ///
-    /// `version` is the request's: it decides how the end is known. The wrapper must stay
-    /// outermost: nothing may wrap the body again on its way to hyper.
+    /// `version` is the request's: the end is detected differently on HTTP/1 and HTTP/2. The returned body
+    /// must stay outermost: do not wrap it again on its way to hyper.
     ///
-    /// `on_done` is called by the connection's task, mostly: it must neither block nor panic.
-    /// Spawning a task is fine.
+    /// Usually the connection's task calls `on_done`: it must neither block nor panic. It may spawn a
+    /// task.
     ///
-    /// What frames the message is the server's own: `transfer-encoding` and other headers of the
-    /// connection are removed, and so is a `content-length` that is not one number. A body that does
-    /// not keep the length that is declared, or its own exact hint, fails; the response is then
-    /// aborted. Nothing is known of the request's method: an empty body may declare a length, as that
-    /// of a HEAD does.
+    /// The server alone frames the message: `transfer-encoding` and other headers of the connection are
+    /// removed, and so is a `content-length` that is not one number. A body that does not keep the
+    /// declared length, or its own exact hint, fails, and the response is aborted. `track` does not know
+    /// the request's method: an empty body may declare a length, as in the response to a HEAD.
     pub fn track<B>(
         &self,
         response: Response<B>,
@@ -95,7 +94,7 @@ impl Connection {
         Response::from_parts(head, body)
     }
 
-    /// As [`track`](Self::track), where the body is wrapped already.
+    /// Does the same as [`track`](Self::track) for a body that is wrapped already.
     #[inline]
     pub(crate) fn track_wrapped<B>(
         &self,
@@ -126,7 +125,7 @@ impl Connection {
         };
         if protocol == Protocol::Http2 {
             stream::attach(&tracked.ticket);
-            // It has no frame of its own to travel in.
+            // Without data there is no buffer to carry the token.
             if body.is_end_stream() {
                 let token = Token::new(tracked.clone());
                 match header_token::insert(headers, token) {
@@ -138,8 +137,8 @@ impl Connection {
         body.track(tracked);
     }
 
-    /// Watches a response that nobody asks about for stalling. On HTTP/1 the connection is watched
-    /// as a whole; and what has no body does not wait for a window.
+    /// Watches a response without a callback, which is aborted if it stalls. HTTP/1 needs no ticket for
+    /// that: the connection is watched as a whole. A response without a body does not wait for a window.
     #[inline(always)]
     pub(crate) fn watch_wrapped<B>(
         &self,
@@ -152,14 +151,13 @@ impl Connection {
     {
         self.announce_end(headers, version);
         if version == Version::HTTP_2 && !body.is_end_stream() {
-            // Nobody is told, whatever the status.
+            // The status does not matter: the callback does nothing.
             self.track_wrapped(StatusCode::OK, headers, body, version, call(|_| {}));
         }
     }
 
-    /// Ends an HTTP/1 connection with this response if its server is to end; not one that is upgraded,
-    /// which says so by that header. A client that knows sends no request to a connection that is
-    /// about to be closed.
+    /// Announces that an HTTP/1 connection ends with this response, if its server shuts down. The client
+    /// then sends no further request on it. An upgrade keeps its own `connection` header.
     #[inline(always)]
     fn announce_end(&self, headers: &mut HeaderMap, version: Version) {
         if self.conn.activity.is_last.load(Relaxed) && version != Version::HTTP_2 {
@@ -169,21 +167,21 @@ impl Connection {
 
     /// Polls hyper's connection through the returned future.
     ///
-    /// Without it HTTP/2 still reports every response exactly once and never early, but takes some
-    /// that were reset for sent, and reports by a thread of this crate; and [`Watch`](super::Watch)
-    /// cannot close the connection. With another executor than [`Streams`](super::Streams) it cannot
-    /// reset a stream alone. No combination is unsafe: callbacks hold no lock in any.
+    /// Without `drive`, HTTP/2 still reports every response exactly once and never early. But some
+    /// responses that were reset count as sent, a thread of this crate calls the callbacks, and
+    /// [`Watch`](super::Watch) cannot close the connection. With another executor than
+    /// [`Streams`](super::Streams) it cannot reset a single stream. Callbacks never run under a lock.
     pub fn drive<F>(&self, connection: F) -> Driven<F> {
         self.drive_until(connection, |_| {})
     }
 
-    /// As [`drive`](Self::drive), where `finish` asks hyper's connection to end after the responses
-    /// that are under way.
+    /// Does the same as [`drive`](Self::drive); `finish` asks hyper's connection to end after the
+    /// responses that are under way.
     pub(crate) fn drive_until<F>(&self, connection: F, finish: fn(Pin<&mut F>)) -> Driven<F> {
         Driven::new(connection, Arc::clone(&self.conn), finish)
     }
 
-    /// Says that a request has come, which has no complete response until the guard is dropped.
+    /// Counts a request that has come. It is under way until the guard is dropped.
     pub(crate) fn begin(&self, version: Version) -> RequestGuard {
         RequestGuard::begin(Arc::clone(&self.conn), version == Version::HTTP_2)
     }
@@ -193,7 +191,7 @@ impl Connection {
         RequestGuard::new(Arc::clone(&self.conn))
     }
 
-    /// Returns whether a response was reported within the poll of the connection that runs.
+    /// Returns whether the current poll of the connection has reported a response.
     pub(crate) fn has_reported(&self) -> bool {
         self.conn.has_reported.load(Relaxed)
     }

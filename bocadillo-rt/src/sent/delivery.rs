@@ -10,21 +10,21 @@ use pin_project_lite::pin_project;
 pub enum Delivery {
     /// Every byte of it was accepted by the transport and flushed.
     Sent,
-    /// It did not, and never will, get out whole.
+    /// It was not sent whole, and never will be.
     Aborted {
         /// How many bytes of its body the transport had accepted.
         ///
-        /// Exact on HTTP/1 over an IO with vectored writes, as TCP is. Where hyper copies bytes into
-        /// a write buffer first (small frames of HTTP/2, other IO), they count from then on, so
-        /// that the number may be too high by what fits into that buffer. On HTTP/2 it may be too low
-        /// by one frame (16 KiB, unless the client allows more): a stream can be reset while a frame
-        /// of it is being written, and that frame is finished.
+        /// The number is exact on HTTP/1 over an IO with vectored writes, such as TCP. Where hyper first
+        /// copies bytes into a write buffer (small frames of HTTP/2, other IO), the copied bytes count:
+        /// the number may be too high by the size of that buffer. On HTTP/2 it may be too low by one
+        /// frame (16 KiB, unless the client allows more): a stream can be reset while one of its frames is
+        /// being written, and that frame is finished.
         bytes: u64,
     },
-    /// It was handed to a transport that does not tell.
+    /// It was handed to a transport that cannot tell.
     ///
-    /// Only where another server sends the response: an [`App`](crate::App) as a tower service
-    /// within it.
+    /// This happens only where another server sends the response: with an [`App`](crate::App) as a tower
+    /// service in that server.
     Unknown,
 }
 
@@ -36,14 +36,15 @@ impl Delivery {
     }
 }
 
-/// What is to be called when a response was sent or aborted.
+/// A callback for the end of a response.
 ///
-/// In a box, as it is called once and its type is forgotten: what is in a box already needs no other.
+/// It takes `self` in its box, so that a value that is boxed already, such as a task, needs no second
+/// box.
 pub(crate) trait Done: Send {
     fn done(self: Pin<Box<Self>>, delivery: Delivery);
 }
 
-/// Who drops it calls it too: nothing that waits for a response is lost.
+/// The owner of a callback. Dropping it calls the callback too: no task that waits for a response is lost.
 pub(crate) struct OnDone(Option<Pin<Box<dyn Done>>>);
 
 impl OnDone {
@@ -69,13 +70,13 @@ impl Drop for OnDone {
 }
 
 pin_project! {
-    /// A closure as such.
-    struct Call<F> {
+    /// A closure as a callback.
+    struct FromFn<F> {
         on_done: Option<F>,
     }
 }
 
-impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
+impl<F: FnOnce(Delivery) + Send> Done for FromFn<F> {
     fn done(mut self: Pin<Box<Self>>, delivery: Delivery) {
         if let Some(on_done) = self.as_mut().project().on_done.take() {
             on_done(delivery);
@@ -85,5 +86,5 @@ impl<F: FnOnce(Delivery) + Send> Done for Call<F> {
 
 pub(super) fn call(on_done: impl FnOnce(Delivery) + Send + 'static) -> OnDone {
     let on_done = Some(on_done);
-    OnDone::new(Box::pin(Call { on_done }))
+    OnDone::new(Box::pin(FromFn { on_done }))
 }

@@ -1,4 +1,4 @@
-//! Polls hyper's connection, so that it is known when the connection itself is at work.
+//! Polls hyper's connection: closes it on demand, and keeps reports until the poll has ended.
 
 use std::{
     fmt,
@@ -78,7 +78,7 @@ impl<F: Future> Future for Driven<F> {
             return Poll::Ready(None);
         };
         this.conn.has_reported.store(false, Relaxed);
-        // HTTP/1 has no locks, and nothing that is undecided.
+        // HTTP/1 has no locks, and its tokens are never undecided.
         let is_http1 = this.conn.activity.is_http1.load(Relaxed);
         let scope = (!is_http1).then(|| scope::enter_connection(Arc::as_ptr(this.conn)));
         let polled = connection.poll(cx);
@@ -117,7 +117,7 @@ mod tests {
         *,
     };
 
-    /// Polls a connection that is wished to end as idle, and that takes this many requests then.
+    /// Polls a connection that has to close if it is idle, and that takes this many requests meanwhile.
     fn poll_idle(requests: usize) -> Poll<Option<()>> {
         let conn = Arc::new(ConnState::default());
         let taken = Arc::clone(&conn);

@@ -1,4 +1,4 @@
-//! What the headers of a response say of its framing: that is decided here, and not by who answers.
+//! The headers that frame a response. The server decides them, not the service.
 
 use http::{
     HeaderMap, HeaderName, Method, StatusCode, Version,
@@ -8,7 +8,7 @@ use http_body::SizeHint;
 
 // Statics, because each use of a constant would build the names again.
 
-/// Of the connection, and not of a response. `te` is a request's.
+/// Headers of the connection, which a response must not set. `te` belongs to requests.
 static OF_THE_CONNECTION: [HeaderName; 4] = [
     TRANSFER_ENCODING,
     TE,
@@ -16,7 +16,7 @@ static OF_THE_CONNECTION: [HeaderName; 4] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// HTTP/1 needs them to close the connection after a response, and to upgrade it; HTTP/2 has none.
+/// Headers by which an HTTP/1 response closes or upgrades its connection; HTTP/2 has none.
 static OF_HTTP1: [HeaderName; 2] = [CONNECTION, UPGRADE];
 
 /// Returns whether a header frames the message. `content-type`, which is set most, is compared first.
@@ -29,7 +29,7 @@ fn is_framing(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || OF_THE_CONNECTION.contains(name) || OF_HTTP1.contains(name)
 }
 
-/// Removes what only the server may say; returns the first of those removed.
+/// Removes the headers that only the server may set; returns the first one that was removed.
 pub(crate) fn drop_ours(headers: &mut HeaderMap, version: Version) -> Option<&'static HeaderName> {
     let is_http2 = version == Version::HTTP_2;
     let of_http1 = OF_HTTP1.iter().filter(|_| is_http2);
@@ -42,13 +42,17 @@ pub(crate) fn drop_ours(headers: &mut HeaderMap, version: Version) -> Option<&'s
     removed
 }
 
-/// The length that is declared: `Err` if it is no number, or more than one.
+/// Returns the declared length.
+///
+/// # Errors
+///
+/// Returns an error if the header is not one number.
 pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     let mut all = headers.get_all(CONTENT_LENGTH).iter();
     let Some(first) = all.next() else {
         return Ok(None);
     };
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     let is_number = first.as_bytes().iter().all(u8::is_ascii_digit);
     let number = first.to_str().ok().filter(|_| is_number);
     match number.and_then(|text| text.parse().ok()) {
@@ -57,7 +61,7 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     }
 }
 
-/// Why a head cannot be sent with this body, as far as that is known before the body is read.
+/// Returns why a head cannot be sent with this body, as far as the size hint tells.
 pub(crate) fn fault(
     method: &Method,
     status: StatusCode,
@@ -71,7 +75,7 @@ pub(crate) fn fault(
         return Some("header `content-length` is not one number; leave it out");
     };
     let known = body.exact();
-    // The answer to a HEAD may declare what it does not have.
+    // The response to a HEAD declares the length of a body that it does not have.
     if declared.is_none() || *method == Method::HEAD && known == Some(0) {
         return None;
     }
@@ -79,7 +83,7 @@ pub(crate) fn fault(
     disagrees.then_some("header `content-length` disagrees with the content; leave it out")
 }
 
-/// What HTTP calls a response with content, even if that is empty.
+/// Returns whether HTTP allows content, even an empty one, in a response of this status.
 #[inline]
 pub(crate) fn may_have_content(status: StatusCode) -> bool {
     !matches!(

@@ -1,4 +1,4 @@
-//! Lets a token travel in a header value, for an HTTP/2 stream that a HEADERS frame ends.
+//! Puts a token into a header value, where a HEADERS frame ends the HTTP/2 stream.
 
 use bytes::Bytes;
 use http::{
@@ -8,7 +8,7 @@ use http::{
 
 use super::token::Token;
 
-/// hyper removes these from an HTTP/2 response, and what they carried with them.
+/// hyper removes these headers from an HTTP/2 response, and a token in them would be dropped early.
 const REMOVED: [HeaderName; 5] = [
     TE,
     TRANSFER_ENCODING,
@@ -17,7 +17,7 @@ const REMOVED: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// The bytes of a header value, and the token that goes with them when they were encoded.
+/// The bytes of a header value, and the token that is dropped with them after the encoding.
 struct Carrier {
     value: Bytes,
     _token: Token,
@@ -31,7 +31,7 @@ impl AsRef<[u8]> for Carrier {
 
 /// Puts the token into the shortest header value, or gives it back.
 pub(super) fn insert(headers: &mut HeaderMap, token: Token) -> Result<(), Token> {
-    // It may name any header for removal.
+    // hyper removes the headers that `connection` names.
     if headers.contains_key(CONNECTION) {
         return Err(token);
     }
@@ -49,7 +49,7 @@ pub(super) fn insert(headers: &mut HeaderMap, token: Token) -> Result<(), Token>
     let Ok(mut carrying) = HeaderValue::from_maybe_shared(carrier) else {
         unreachable!("the bytes of a header value are a header value");
     };
-    // Never indexed: HPACK's dynamic table would keep the value, and the token, for long.
+    // Never indexed: HPACK's dynamic table would keep the value, and with it the token.
     carrying.set_sensitive(true);
     *value = carrying;
     Ok(())

@@ -1,4 +1,4 @@
-//! The IO under hyper, with an eye on its flushes.
+//! The IO under hyper: sees what is written and flushed.
 
 use std::{
     fmt,
@@ -23,10 +23,10 @@ use super::{
     wire::{self, Wire},
 };
 
-/// Wraps the IO that hyper is given, and tells the [`Connection`] when responses are out.
+/// Wraps the IO under hyper, and reports to the [`Connection`] which responses were sent.
 ///
-/// It belongs outside of TLS: hyper writes into it, and a TLS stream's flush passes everything on
-/// to the socket. Dropping it reports what was not sent as aborted.
+/// Put it outside of TLS, so that hyper writes into it: the flush of a TLS stream passes everything on to
+/// the socket. Dropping it reports all responses that were not sent as aborted.
 pub struct TrackedIo<T> {
     io: T,
     conn: Arc<ConnState>,
@@ -36,24 +36,24 @@ pub struct TrackedIo<T> {
     settings: Settings<T>,
     /// The sending direction is closed.
     is_shut: bool,
-    /// Of whoever counts the connections.
+    /// Keeps the connection's place in the server's account.
     _guard: Option<Guard>,
 }
 
-/// How a server of ours treats clients that leave.
+/// How our own server treats clients that leave.
 pub(crate) struct Settings<T> {
-    /// Looks at the socket beneath, if there is one.
+    /// Asks the socket beneath, if there is one, what the peer has closed.
     pub(crate) closed: fn(&T) -> Closed,
     /// A client that closes its sending direction has not left.
     pub(crate) half_close: bool,
-    /// So much is read when the connection closes; see `linger`.
+    /// How many bytes are read when the connection closes; see `linger`.
     pub(crate) linger_bytes: usize,
 }
 
 /// What the peer of a socket has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// Nothing, as far as it is known.
+    /// Nothing, as far as the system knows.
     Nothing,
     Sending,
     Both,
@@ -98,7 +98,7 @@ impl<T> TrackedIo<T> {
         &self.io
     }
 
-    /// Returns the IO within. What is written to it directly is not seen.
+    /// Returns the IO within. Bytes that are written to it directly are not tracked.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.io
     }
@@ -118,7 +118,7 @@ impl<T> TrackedIo<T> {
         }
     }
 
-    /// hyper has the head of a response in one piece, before everything else but an interim response.
+    /// Looks for the head of a response. hyper writes it in one piece, first or after an interim response.
     fn look_for_head<'a>(&self, mut chunks: impl Iterator<Item = &'a [u8]>) {
         let awaits_head = &self.conn.awaits_head;
         if awaits_head.load(Relaxed) && chunks.next().is_some_and(wire::has_final_head) {
@@ -142,7 +142,7 @@ impl<T> TrackedIo<T> {
         result
     }
 
-    /// Any call but a write: nothing was encoded since the last one.
+    /// A call other than a write: hyper has encoded nothing since the last write.
     fn nothing_offered(&self) {
         if self.conn.has_undecided() {
             self.conn.decide(0);
@@ -151,10 +151,10 @@ impl<T> TrackedIo<T> {
 }
 
 impl<T: AsyncRead + Unpin> TrackedIo<T> {
-    /// Looks whether the client has left, where hyper does not read.
+    /// Looks whether the client has left, while hyper does not read.
     ///
-    /// Where an upload of it is still to be read, nothing else happens: it may be there whole. Nothing is
-    /// written any more, and [`Watch`](super::Watch) closes the connection in the end.
+    /// If the client has left and its upload is still to be read, the connection stays: the upload may have
+    /// arrived whole. Nothing is written any more, and [`Watch`](super::Watch) closes the connection later.
     #[cold]
     fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let seen = self.ahead.look(Pin::new(&mut self.io), cx);
@@ -168,7 +168,7 @@ impl<T: AsyncRead + Unpin> TrackedIo<T> {
         if closed == Closed::Both || is_end && !self.settings.half_close {
             activity.has_left.store(true, Relaxed);
         }
-        // The partner of the drop of an `Unread`.
+        // Pairs with the drop of an `Unread`.
         if activity.has_left.load(Relaxed) && activity.uploads.load(SeqCst) == 0 {
             return Err(has_left());
         }
@@ -220,7 +220,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         };
         let activity = &self.conn.activity;
         activity.must_look.store(false, Relaxed);
-        // Also at the end: hyper does not read again.
+        // Also at the end of the input: hyper does not read again.
         activity.is_read_paused.store(polled.is_ready(), Relaxed);
         let bytes = buf.filled().len() - filled;
         if bytes > 0 {
@@ -277,14 +277,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.nothing_offered();
         let result = Pin::new(&mut self.io).poll_flush(cx);
-        // A TLS stream takes what is written and blocks here.
+        // A TLS stream accepts all writes, and blocks in its flush.
         self.conn
             .activity
             .is_write_blocked
             .store(result.is_pending(), Relaxed);
         ready!(result)?;
         self.conn.flushed();
-        // Here, as hyper flushes in each of its turns, after it has read or has not.
+        // hyper flushes in each of its turns, whether it has read or not.
         if self.conn.activity.must_look.load(Relaxed) {
             self.look(cx)?;
         }

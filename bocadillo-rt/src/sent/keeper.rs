@@ -1,21 +1,21 @@
-//! Keeps a body from breaking the framing, or the server's peace: between every body that may be
-//! anything and hyper.
+//! Checks a body of unknown origin on its way to hyper.
 //!
-//! * **Empty chunks** say nothing, and never reach hyper. On HTTP/2 each would be a frame of its own.
-//! * **A body that is always ready** yields to the runtime after [`MAX_READY`] items, whatever they
-//!   hold: the connection's task looks at its client and at other wishes, other tasks run.
-//! * **The declared length** is kept: by the header, or else by the body's own exact hint. Nothing
-//!   beyond it is passed on. A body that is shorter, or longer, fails: that cuts the connection, or
-//!   resets the stream by `INTERNAL_ERROR`, and the response is aborted. It is logged with both numbers.
+//! * **Empty chunks** never reach hyper. On HTTP/2 each would be a frame of its own.
+//! * **A body that is always ready** yields to the runtime after [`MAX_READY`] items, so that the
+//!   connection's task sees that the client leaves, and other tasks run.
+//! * **The declared length** is kept: that of the header, or else of the body's own exact hint. No byte
+//!   beyond it is passed on. A shorter or longer body fails: HTTP/1 closes the connection, HTTP/2 resets
+//!   the stream by `INTERNAL_ERROR`, and the response is aborted. The log has both numbers.
 //!
-//! A body may be longer only when nobody asks it for more. So once it has yielded what was declared
-//! it is asked once more, and what it says at once counts. On HTTP/1 nobody asks later, and the
-//! response was whole.
+//! hyper does not poll a body beyond its declared length, so a longer body would stay unnoticed. So the
+//! keeper polls the body once more after the last declared byte. Only an answer at once counts: if the
+//! body is pending, the response was whole on HTTP/1.
 //!
-//! Before a body fails, hyper gets to write what it had: a client sees how far it came.
+//! Before the keeper passes an error on, it yields once: hyper writes the chunks that came before, and the
+//! client sees how far the body came.
 //!
-//! A response with `last-modified` is a file, which may have grown since it was measured: what it has
-//! grown by is left out, where the buffer can be cut.
+//! A response with `last-modified` is a file. If the file has grown since it was measured, the surplus is
+//! left out.
 
 use std::{
     error::Error,
@@ -34,15 +34,15 @@ use super::framing;
 /// Any error of a body.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// So many items of a body are taken in one go. hyper buffers 16 before it writes.
+/// How many items of a body are taken without a break. hyper buffers 16 before it writes.
 const MAX_READY: u8 = 32;
 
-/// Who has answered, for the log.
+/// The origin of a response, for the log.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     View(&'static str),
     Route(Arc<str>),
-    /// Of a service that has no routes that we know.
+    /// The service has no routes that we know.
     Path(Uri),
     Unknown,
 }
@@ -58,10 +58,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The error of a body on its way through hyper: its own, or that it did not keep its length.
+/// The error of a body on its way through hyper: the body's own error, or a wrong length.
 ///
-/// It has no source: by an error of HTTP/2 in the chain, as a proxy's body has, hyper would choose
-/// the code by which it resets *this* stream.
+/// It has no source. If the chain held an error of HTTP/2, as that of a proxy's body does, hyper would
+/// take the code of *this* stream's reset from it.
 #[derive(Debug)]
 pub struct BodyError(Kind);
 
@@ -90,23 +90,23 @@ impl fmt::Display for BodyError {
 
 impl Error for BodyError {}
 
-/// What of a body was seen. Boxed by its owner: most responses need none.
+/// The progress of a body. Boxed by its owner: most responses need no keeper.
 #[derive(Debug)]
 pub(super) struct Keeper {
     declared: Option<u64>,
-    /// How many bytes it had so far.
+    /// How many bytes were passed on so far.
     passed: u64,
-    /// How often it was ready without a break.
+    /// How many items came without a break.
     ready: u8,
-    /// hyper has asked for it, so that the head was encoded.
+    /// hyper has polled the body, so the head was encoded.
     is_polled: bool,
-    /// It may have grown since its length was declared.
+    /// The body is a file that may have grown since its length was declared.
     may_grow: bool,
     next: Next,
     origin: Origin,
 }
 
-/// What follows the last of the declared bytes, as far as it was asked.
+/// The item behind the last declared byte, if the body was polled for it.
 #[derive(Debug)]
 enum Next {
     Unknown,
@@ -130,7 +130,7 @@ impl Keeper {
         }
     }
 
-    /// For a response with this head.
+    /// Creates the keeper of a response with this head.
     pub(super) fn of(headers: &HeaderMap, hint: &SizeHint, origin: Origin) -> Self {
         let declared = framing::declared(headers).ok().flatten();
         let mut keeper = Self::new(declared.or(hint.exact()), origin);
@@ -138,7 +138,7 @@ impl Keeper {
         keeper
     }
 
-    /// It was given up before it had what was declared, although hyper has begun it.
+    /// Returns whether hyper has begun the body, and fewer bytes than declared were passed on.
     pub(super) fn is_short(&self) -> bool {
         self.is_polled && self.declared.is_some_and(|declared| self.passed < declared)
     }
@@ -154,7 +154,7 @@ impl Keeper {
         match self.next {
             Next::End => true,
             Next::Trailers(_) | Next::Failed(_) => false,
-            // One that ends too soon is to be asked again, for its error.
+            // A body that ends too soon is polled again, for its error.
             Next::Unknown => body.is_end_stream() && !self.is_short(),
         }
     }
@@ -167,7 +167,7 @@ impl Keeper {
         self.is_polled = true;
         let has_failed = matches!(self.next, Next::Failed(_));
         match self.poll_next(body, cx) {
-            // hyper drops with the connection, or the stream, what it has not written.
+            // hyper gets an opportunity to write earlier chunks: with the error it drops them.
             Poll::Ready(Some(Err(error))) if !has_failed => {
                 self.next = Next::Failed(error);
                 cx.waker().wake_by_ref();
@@ -208,7 +208,7 @@ impl Keeper {
         Poll::Ready(Some(Ok(frame)))
     }
 
-    /// The next frame that is not empty; `None` is the end.
+    /// Polls for the next frame that is not empty; `None` is the end.
     fn poll_some<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled<B::Data>
     where
         B: Body,
@@ -239,7 +239,7 @@ impl Keeper {
         }
     }
 
-    /// Asks what follows the last of the declared bytes.
+    /// Polls for the item behind the last declared byte.
     fn look_ahead<B>(&mut self, body: Pin<&mut B>, cx: &mut Context<'_>) -> Result<(), BodyError>
     where
         B: Body,
@@ -264,7 +264,7 @@ impl Keeper {
             .is_some_and(|declared| passed.is_none_or(|passed| passed > declared))
     }
 
-    /// The frame has more than was declared.
+    /// Ends the body before a frame that goes beyond the declared length.
     fn end_before<D>(&mut self, bytes: u64, _frame: Frame<D>) -> Polled<D> {
         if self.may_grow && Some(self.passed) == self.declared {
             self.next = Next::End;
@@ -290,7 +290,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// `more` bytes came that may not be sent.
+    /// Logs and returns the error of a wrong length. `more` bytes came that may not be sent.
     #[cold]
     fn fail(&self, more: u64) -> BodyError {
         let declared = self.declared.unwrap_or_default();

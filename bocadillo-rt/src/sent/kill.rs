@@ -1,7 +1,8 @@
-//! The wish that a connection end, and what its own task makes of it.
+//! Requests to close a connection, and the verdict of the connection's own task.
 //!
-//! A wish is stronger than another, or weaker: the stronger one stays. What [`Watch`](super::Watch) saw may
-//! have changed until the connection's task is polled. That looks again, and withdraws what is out of date.
+//! Of two requests, the one with the stronger reason stays. The connection may have moved on since
+//! [`Watch`](super::Watch) saw it. So the connection's task checks the reason again, and withdraws a
+//! request that is out of date.
 
 use std::{
     sync::{
@@ -16,19 +17,19 @@ use std::{
 
 use super::{activity::Activity, lock::lock};
 
-/// The wish, and how to wake the connection's task for it.
+/// The request to close a connection, and the waker of the connection's task.
 #[derive(Default)]
 pub(super) struct Kill {
-    /// There is such a wish, or was: most connections never have one. Set after what is wished, read
-    /// before; `SeqCst` with `waker`: each side writes its own before it reads the other's.
-    is_wished: AtomicBool,
-    /// Why. `SeqCst` as `is_wished`.
+    /// There was a request: most connections never have one. Set after the reason, read before it.
+    /// `SeqCst` with `waker`: each side writes its own before it reads the other's.
+    is_requested: AtomicBool,
+    /// The strongest reason. `SeqCst` as `is_requested`.
     reason: AtomicU8,
-    /// The wish that it end after the responses that are under way. `SeqCst` as `is_wished`.
+    /// The connection has to end after the responses that are under way. `SeqCst` as `is_requested`.
     is_to_finish: AtomicBool,
-    /// How far the connection had come when it was wished: of what, the reason says.
+    /// The connection's progress at the time of the request. The reason says which counter it is.
     mark: AtomicU64,
-    /// What is under way was reset. Set by the connection's task.
+    /// The streams were reset. Set by the connection's task.
     pub(super) is_cut: AtomicBool,
     /// Set by [`Driven`](super::Driven).
     waker: Mutex<Option<Waker>>,
@@ -39,29 +40,28 @@ pub(super) struct Kill {
 #[repr(u8)]
 pub(super) enum Reason {
     None,
-    /// No request has come for long. The mark is how many there were.
+    /// No request has come for too long. The mark counts the requests before.
     Idle,
-    /// Nothing was written for long, although there was something to write. The mark is how many bytes the
-    /// IO had accepted.
+    /// The IO accepted no byte for too long, although bytes waited. The mark counts the accepted bytes.
     Stalled,
-    /// Whatever happens; HTTP/2 streams are reset before, so that no client takes what it has for the whole.
+    /// Unconditional. HTTP/2 streams are reset first, so that no client takes a part for the whole.
     Cut,
-    /// Whatever happens.
+    /// Unconditional, at once.
     Now,
 }
 
-/// What is to be done about a wish to close.
+/// What the connection's task does about a request to close.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     None,
     Close,
-    /// Unless a request is there already that was not read.
+    /// Close, unless a request waits unread.
     CloseUnread,
-    /// Reset what is under way.
+    /// Reset the streams.
     Cut,
-    /// After the responses that are under way.
+    /// End after the responses that are under way.
     Finish,
-    /// None any more.
+    /// The request was withdrawn.
     Withdrawn,
 }
 
@@ -71,13 +71,13 @@ impl Kill {
             self.mark.store(mark, SeqCst);
         }
         self.reason.fetch_max(reason as u8, SeqCst);
-        self.is_wished.store(true, SeqCst);
+        self.is_requested.store(true, SeqCst);
         self.wake();
     }
 
     pub(super) fn request_finish(&self) {
         self.is_to_finish.store(true, SeqCst);
-        self.is_wished.store(true, SeqCst);
+        self.is_requested.store(true, SeqCst);
         self.wake();
     }
 
@@ -88,7 +88,7 @@ impl Kill {
         }
     }
 
-    /// Lets the connection be polled, without a wish.
+    /// Has the connection polled, without a request to close.
     pub(super) fn poke(&self) {
         let waker = lock(&self.waker).clone();
         if let Some(waker) = waker {
@@ -104,7 +104,7 @@ impl Kill {
         lock(&self.waker).take();
     }
 
-    /// Whether there is that wish; it is told once.
+    /// Takes the request to finish: returns `true` once.
     fn takes_finish(&self) -> bool {
         self.is_to_finish.load(SeqCst) && self.is_to_finish.swap(false, SeqCst)
     }
@@ -119,7 +119,7 @@ impl Kill {
         }
     }
 
-    /// Unless there is a stronger wish by now.
+    /// Withdraws the request, unless a stronger one has come.
     fn withdraw(&self, reason: Reason) {
         let none = Reason::None as u8;
         let _ = self
@@ -129,7 +129,7 @@ impl Kill {
 
     #[inline]
     pub(super) fn verdict(&self, activity: &Activity) -> Verdict {
-        if self.is_wished.load(SeqCst) {
+        if self.is_requested.load(SeqCst) {
             return self.judge(activity);
         }
         Verdict::None
@@ -150,17 +150,17 @@ impl Kill {
         }
         self.withdraw(reason);
         if self.takes_finish() {
-            // It is asked again.
+            // The shutdown repeats its request.
             if may_have_unread(activity) {
                 return Verdict::Withdrawn;
             }
             return Verdict::Finish;
         }
-        // Also where there is no wish any more: the waker may have gone with the last one.
+        // Also without a request: the last one may have taken the waker.
         Verdict::Withdrawn
     }
 
-    /// Returns whether nothing has happened since somebody wished the connection closed as idle.
+    /// Returns whether the connection has been idle since the request to close it as idle.
     pub(super) fn is_idle(&self, activity: &Activity) -> bool {
         self.is_due(Reason::Idle, activity)
     }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stronger_wish_is_not_weakened() {
+    fn a_stronger_reason_stays() {
         let (kill, activity) = (Kill::default(), Activity::default());
         kill.request(Reason::Now, 0);
         kill.request(Reason::Idle, 7);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_that_is_out_of_date_is_withdrawn() {
+    fn a_request_that_is_out_of_date_is_withdrawn() {
         let (kill, activity) = (Kill::default(), Activity::default());
         kill.request(Reason::Idle, 0);
         activity.begun.store(1, Relaxed);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_finish_survives_one_that_is_withdrawn() {
+    fn a_request_to_finish_survives_one_that_is_withdrawn() {
         let (kill, activity) = (Kill::default(), Activity::default());
         activity.requests.store(1, Relaxed);
         kill.request_finish();

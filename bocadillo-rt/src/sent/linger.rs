@@ -1,8 +1,8 @@
-//! The end of an HTTP/1 connection whose client still sends.
+//! Closes an HTTP/1 connection whose client still sends.
 //!
-//! A socket that is closed with bytes unread sends a reset, and the client's kernel drops what its client
-//! has not read yet: the response is lost. So the sending direction is closed first, and what comes is read
-//! and dropped, until the client has closed too. [`Watch`](super::Watch) ends it when it takes too long.
+//! A socket that is closed with unread bytes sends a reset. The client's kernel then drops the bytes that
+//! the client has not read yet, and the response is lost. So the IO first closes its sending direction, and
+//! reads and drops bytes until the client has closed too. [`Watch`](super::Watch) bounds the time.
 
 use std::{
     pin::Pin,
@@ -11,18 +11,18 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// So many reads, and another task's turn comes.
+/// How many reads one poll makes before it yields to other tasks.
 const READS: usize = 64;
 
-/// How much is still read.
+/// The rest of a connection's input.
 #[derive(Debug, Default)]
 pub(super) struct Linger {
     pub(super) left: usize,
 }
 
 impl Linger {
-    /// Reads and drops; ready when the client has closed, or has sent too much. `read` is told how much
-    /// came.
+    /// Reads and drops bytes. Ready when the client has closed, or has sent more than `left` bytes. `read`
+    /// gets the length of each read.
     pub(super) fn poll<T: AsyncRead>(
         &mut self,
         mut io: Pin<&mut T>,

@@ -1,86 +1,84 @@
 //! Knows, exactly once for each response, that it was sent or never will be.
 //!
-//! This module knows nothing of tasks. It answers one question about any connection that hyper
-//! drives, HTTP/1 or HTTP/2, plain or behind TLS: *has the last byte of this response been
-//! accepted by the transport and flushed?* Somebody else could use it to log true response times.
+//! This module knows nothing of tasks. It answers one question about any connection of hyper, HTTP/1
+//! or HTTP/2, plain or behind TLS: *has the transport accepted and flushed the last byte of this
+//! response?* It can also be used alone, for example to log true response times.
 //!
 //! # What "sent" means
 //!
 //! [`Delivery::Sent`]: every byte of the response, up to the end of its body, was accepted by the
-//! IO under hyper, and a flush that followed succeeded. On a TCP socket that is "the kernel has
-//! it": a slow client may still be reading from socket buffers. [`Delivery::Aborted`]: it is
-//! certain that this can never be.
+//! IO under hyper, and a later flush succeeded. On a TCP socket this means that the kernel has the
+//! bytes: a slow client may still be reading them. [`Delivery::Aborted`]: the response can never be
+//! sent whole.
 //!
 //! # How it is known
 //!
-//! Three facts are put together, and no single one of them is enough.
+//! The module combines three facts. None of them is enough alone.
 //!
 //! 1. **The flush.** hyper and h2 call `poll_flush` of the IO only when their own write buffer is
 //!    empty. [`TrackedIo`] sits around the IO (outside of TLS) and sees it.
-//! 2. **The end.** Which flush is the right one? The first that succeeds after the frame that
-//!    *ends* the response entered the write buffer.
+//! 2. **The end.** The right flush is the first one that succeeds after the frame that *ends* the
+//!    response entered the write buffer.
 //!    * HTTP/1: the body is dropped when its last frame was buffered, and nothing is flushed in
 //!      between. So the [`SentBody`] marks the response when it is dropped.
 //!    * HTTP/2: the body is dropped long before its frames reach the buffer: they wait for flow
 //!      control and for other streams. So a token travels *inside* the frame that carries
 //!      END_STREAM: in its [`SentBuf`], or, where the end is a HEADERS frame, in the owner of one
-//!      header value. When h2 has encoded the frame, the token goes.
-//! 3. **The wire.** When a stream is reset, h2 drops its queued frames, which a token without data
-//!    cannot tell from being encoded. But an encoded frame is *offered to the IO by the very next
-//!    call*, and a dropped one is not. So a token that went without data is undecided until the
-//!    next call of the IO: a write whose new bytes hold that many END_STREAM frames means encoded,
-//!    anything else means dropped.
+//!      header value. When h2 has encoded the frame, it drops the token.
+//! 3. **The wire.** When a stream is reset, h2 drops its queued frames. A token without data cannot
+//!    tell this from being encoded. But the very next call of the IO *offers* an encoded frame, and
+//!    never a dropped one. So a token that was dropped without data is undecided until the next call of
+//!    the IO: if that is a write whose new bytes hold that many END_STREAM frames, the token was encoded;
+//!    otherwise it was thrown away.
 //!
 //! # Invariants
 //!
-//! 1. A response that was [tracked](Connection::track) is in the connection's list until it is
-//!    reported, and it is reported when it is taken from the list: never twice.
-//! 2. Dropping the [`TrackedIo`] reports everything that is left as aborted, and whatever is
-//!    tracked afterwards at once: never never.
-//! 3. A response is reported as sent only by a flush that succeeded after it was marked: never
-//!    early.
-//! 4. Callbacks run outside of every lock of this module; and of h2, which drops buffers while it
-//!    holds its own: reports of HTTP/2 wait for the end of the poll, and where nobody wraps that poll
-//!    another thread makes them (`scope`). So it is with and without [`drive`](Connection::drive), and
-//!    with any executor.
+//! Each response is reported exactly once: never early, never twice, always eventually.
+//!
+//! 1. A [tracked](Connection::track) response is in the connection's list until it is reported, and
+//!    taking it from the list reports it: never twice.
+//! 2. Dropping the [`TrackedIo`] reports all responses that are left as aborted. A response that is
+//!    tracked later is reported at once: always eventually.
+//! 3. Only a flush that succeeded after the response was marked reports it as sent: never early.
+//! 4. Callbacks run outside of every lock of this module and of h2. h2 drops buffers under its lock, so
+//!    reports of HTTP/2 wait for the end of the poll. Where that poll is not wrapped, another thread
+//!    reports (`scope`). This holds with and without [`drive`](Connection::drive), and with any executor.
 //! 5. Lock order: a lock of h2, then the list. Never the other way round.
-//! 6. A response is not reported as sent before the IO was offered the head of *this* response. hyper
-//!    refuses a head that it cannot encode, drops the body and flushes: nothing of it was sent. On
+//! 6. A response is not reported as sent before the head of *this* response was offered to the IO. hyper
+//!    refuses a head that it cannot encode, drops the body and flushes: no byte of it was sent. On
 //!    HTTP/1 the IO looks for the head; on HTTP/2 the body's end was never handed over. (With
-//!    `pipeline_flush` of hyper, the head of a response before it may be taken for its own.)
-//! 7. A response that the protocol calls broken is never reported as sent. Its body is kept to the
-//!    length that its head declares (`keeper`), and a shorter or longer one fails.
+//!    `pipeline_flush` of hyper, the head of an earlier response may be mistaken for it.)
+//! 7. A response that breaks the protocol is never reported as sent. A body that is shorter or longer than
+//!    its head declares fails (`keeper`).
 //!
 //! # What a body may do
 //!
-//! Whatever the body, no empty chunk of it reaches hyper, and it yields to the runtime after 32 items
-//! (`keeper`). A body that is nothing but bytes needs none of that and has no keeper.
+//! No empty chunk of a body reaches hyper, and each body yields to the runtime after 32 items
+//! (`keeper`). A body that is only bytes needs no keeper.
 //!
 //! # A response that stalls
 //!
-//! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 that must not hurt
-//! the other streams, and only the stream's own task can reset it. So a body of
-//! which more than 16 KiB wait in h2 keeps its end back until none do: until then the task lives,
-//! and dropping it resets the stream ([`Streams`]), by INTERNAL_ERROR (`resets`). A response of less that
-//! is stuck is ended by closing the connection.
+//! [`Watch`] aborts a response whose bytes wait without any progress. On HTTP/2 the other streams must
+//! go on, and only the stream's own task can reset its stream. So a body with more than 16 KiB waiting in
+//! h2 keeps its end back until no byte waits. Until then the task lives, and dropping it resets the stream
+//! ([`Streams`]) by INTERNAL_ERROR (`resets`). If a smaller response stalls, the connection is closed.
 //!
 //! # A client that leaves
 //!
-//! hyper notices the end of what an HTTP/1 client sends when it reads. It does not read while it has bytes
-//! of a further request, or a part of an upload that no view has taken. A request that is under way for
-//! long, where hyper does not read, makes [`Watch`] ask the IO to read in its place (`ahead`). If the client
-//! has left, the connection ends; where an upload is still to be read, when that was read or is given up.
+//! hyper sees that an HTTP/1 client has left when it reads. It does not read while it holds bytes of a
+//! further request, or a part of an upload that no view has read. If a request is under way and hyper does
+//! not read, [`Watch`] asks the IO to read in its place (`ahead`). If the client has left, the connection
+//! ends; if an upload is still to be read, it ends after the view has read it or given it up.
 //!
 //! # A client that still sends
 //!
-//! A socket that is closed with bytes unread sends a reset, which takes from an HTTP/1 client what it has
-//! not read of its response. So the IO reads and drops before it closes (`linger`).
+//! A socket that is closed with unread bytes sends a reset. An HTTP/1 client then loses the part of its
+//! response that it has not read. So the IO reads and drops the rest before it closes (`linger`).
 //!
 //! # Costs
 //!
-//! A response that is not tracked is passed through: its body is wrapped, and one flag is read
-//! for each flush. Our own server tracks those of HTTP/2 that have a body, to end them when they
-//! stall.
+//! A response that is not tracked passes through: its body is wrapped, and each flush reads one flag.
+//! Our own server tracks all HTTP/2 responses with a body, to end them when they stall.
 //!
 //! # What it cannot tell
 //!

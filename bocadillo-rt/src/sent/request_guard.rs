@@ -57,7 +57,7 @@ impl Drop for RequestGuard {
 pub(crate) struct Unread(Arc<ConnState>);
 
 impl Unread {
-    /// It was.
+    /// The upload was read to its end.
     pub(crate) fn end(self) {
         self.0.activity.has_unread.store(false, Relaxed);
     }
@@ -65,7 +65,7 @@ impl Unread {
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        // `SeqCst`, as the IO asks for it after it has seen that the client left.
+        // `SeqCst`: the IO reads the number after it has seen that the client left.
         self.0.activity.uploads.fetch_sub(1, SeqCst);
     }
 }

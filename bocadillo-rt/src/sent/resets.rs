@@ -1,8 +1,8 @@
-//! What clients are told of an HTTP/2 stream that is given up.
+//! Replaces the error code of HTTP/2 resets.
 //!
-//! h2 resets a stream whose response is dropped before its end with CANCEL, "no longer needed", and hyper has
-//! no way to say otherwise. Some clients take that for a regular end, Node among them: half a body looks
-//! complete. It was this server that failed. So the code is replaced on its way to the IO.
+//! If a response is dropped before its end, h2 resets the stream with CANCEL ("no longer needed"), and hyper
+//! cannot change the code. Some clients, such as Node, take CANCEL for a regular end: half a body looks
+//! complete. But the server has failed, so the code becomes INTERNAL_ERROR on its way to the IO.
 
 use std::collections::VecDeque;
 
@@ -11,12 +11,12 @@ const CANCEL: u32 = 0x8;
 const INTERNAL_ERROR: u8 = 0x2;
 const CODE_LEN: usize = 4;
 
-/// Where the codes are, among the bytes that were offered to the IO and not accepted.
+/// The positions of the codes among the bytes that were offered to the IO and not accepted.
 #[derive(Debug, Default)]
 pub(super) struct Resets {
-    /// The code of the frame whose payload comes, as far as it has come.
+    /// The code of the current RST_STREAM frame, and how many bytes of it were seen.
     code: Option<(u32, usize)>,
-    /// The positions of what is to be replaced, in order: of a code that is CANCEL, the last byte.
+    /// The position of the last byte of each code that is CANCEL, in order.
     cancels: VecDeque<u64>,
 }
 
@@ -25,7 +25,7 @@ impl Resets {
         self.code = (kind == RST_STREAM).then_some((0, 0));
     }
 
-    /// Looks at what comes of a frame's payload, at this position.
+    /// Reads a part of a frame's payload, at this position.
     #[inline]
     pub(super) fn feed(&mut self, payload: &[u8], position: u64) {
         if self.code.is_some() {

@@ -1,10 +1,10 @@
 //! Keeps reports of HTTP/2 until no lock of h2 is held.
 //!
-//! A buffer is dropped by h2 under its own lock, and some versions flush under it. What a report leads
-//! to may drop what a user captured, a request's body of the same connection for instance, and that
-//! takes the lock again. So within the polls that we wrap, such reports wait for the poll's end.
-//! Elsewhere, as where a server does without [`drive`](super::Connection::drive) or has another
-//! executor than [`Streams`](super::Streams), nobody knows when that is: another thread reports.
+//! h2 drops buffers under its own lock, and some versions flush under it. A report may drop values that a
+//! user captured, such as a request's body of the same connection, which takes that lock again. So within
+//! the polls that we wrap, reports wait for the end of the poll. A server without
+//! [`drive`](super::Connection::drive), or with another executor than [`Streams`](super::Streams), has no
+//! such end: there another thread reports.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,14 +23,14 @@ use super::delivery::{Delivery, OnDone};
 thread_local! {
     /// The connection whose poll runs on this thread. Only compared, never followed.
     static POLLING: Cell<*const ()> = const { Cell::new(ptr::null()) };
-    /// How many of our polls run on this thread, one within the other.
+    /// How many of our polls are nested on this thread.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// Something waits in `REPORTS`; apart from those, since this is read at the end of each poll.
+    /// `REPORTS` is not empty. A variable of its own, because the end of each poll reads it.
     static IS_WAITING: Cell<bool> = const { Cell::new(false) };
     static REPORTS: RefCell<Vec<(OnDone, Delivery)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `poll`, then what it has to report.
+/// Calls `poll`, and then the callbacks of its reports.
 pub(super) fn within<R>(poll: impl FnOnce() -> R) -> R {
     let _leave = enter();
     poll()
@@ -69,7 +69,7 @@ impl Drop for Polling {
 pub(super) fn report(on_done: OnDone, delivery: Delivery) {
     let mut kept = Some(on_done);
     if DEPTH.get() > 0 {
-        // Without the thread's local state (the thread is ending), another one reports.
+        // If this thread is ending and has no local state any more, another thread reports.
         let _ = REPORTS.try_with(|reports| {
             reports
                 .borrow_mut()
@@ -92,7 +92,7 @@ fn report_elsewhere(report: Report) {
         let (sender, reports) = mpsc::channel::<Report>();
         let run = move || {
             for (on_done, delivery) in reports {
-                // It is not to panic; if it does, that is its own loss.
+                // Callbacks must not panic. One that does is lost, and the thread goes on.
                 let _ = catch_unwind(AssertUnwindSafe(|| on_done.done(delivery)));
             }
         };
@@ -103,7 +103,7 @@ fn report_elsewhere(report: Report) {
         Some(sender) => sender.send(report).map_err(|SendError(report)| report),
         None => Err(report),
     };
-    // Without a thread, late is worse than under a lock: it would be never.
+    // Without a thread the report would never come: a call under a lock is better.
     if let Err((on_done, delivery)) = report {
         on_done.done(delivery);
     }
@@ -129,7 +129,7 @@ fn report_all() {
     for (on_done, delivery) in taken.drain(..) {
         on_done.done(delivery);
     }
-    // Its place is used again, unless more has come meanwhile.
+    // The memory is used again, unless further reports have come meanwhile.
     let _ = REPORTS.try_with(|reports| {
         let mut reports = reports.borrow_mut();
         if reports.capacity() == 0 {

@@ -1,4 +1,4 @@
-//! What [`Watch`](super::Watch) has seen of a connection.
+//! What the last look of [`Watch`](super::Watch) saw of a connection.
 
 use std::{
     collections::HashMap,
@@ -8,26 +8,26 @@ use std::{
 
 use super::{conn_state::ConnState, ticket::Ticket};
 
-/// What was seen of a connection, and since when it is so.
+/// The state of a connection at the last look, and when it changed.
 pub(super) struct Seen {
     pub(super) now: State,
-    /// Bytes of responses last moved, or a request began or ended.
+    /// When bytes of responses last moved, or a request last began or ended.
     pub(super) moved: Instant,
-    /// Bytes last came.
+    /// When bytes last came.
     pub(super) heard: Instant,
-    /// It was last not idle.
+    /// When the connection was last busy.
     pub(super) busy: Instant,
-    /// `received` then.
+    /// The value of `received` at that time.
     pub(super) received_busy: u64,
-    /// The next request's head began to come.
+    /// When the head of the next request began to come.
     pub(super) head: Option<Instant>,
-    /// It began to linger.
+    /// When the connection began to linger.
     pub(super) lingers: Option<Instant>,
-    /// Its streams were reset.
+    /// When its streams were reset.
     pub(super) cut: Option<Instant>,
     pub(super) is_told_to_finish: bool,
     pub(super) waiting: Waiting,
-    /// Keeps the address, by which it is found again, from being given to another.
+    /// Keeps the address, which is the key of this entry, from being used again.
     _conn: Weak<ConnState>,
 }
 
@@ -40,14 +40,14 @@ pub(super) struct State {
     pub(super) begun: u64,
 }
 
-/// The responses whose bytes wait.
+/// The responses whose bytes wait, by the address of their ticket.
 pub(super) type Waiting = HashMap<*const (), Waits>;
 
-/// How far a response, and where that matters its connection, had come when that last changed.
+/// The progress of a response whose bytes wait.
 pub(super) struct Waits {
     pub(super) progress: (u64, u64),
     pub(super) since: Instant,
-    /// As in `Seen`.
+    /// Keeps the address from being used again.
     pub(super) _ticket: Weak<Ticket>,
 }
 
@@ -107,7 +107,7 @@ impl Seen {
     }
 }
 
-/// Notes since when something is so.
+/// Notes since when a condition holds.
 fn since(slot: &mut Option<Instant>, is_so: bool, now: Instant) {
     *slot = is_so.then(|| slot.unwrap_or(now));
 }

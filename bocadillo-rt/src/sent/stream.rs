@@ -1,4 +1,4 @@
-//! The executor of HTTP/2: each stream's task can be given up, which resets that stream alone.
+//! The executor of HTTP/2 streams: it can drop one stream's task, which resets that stream alone.
 
 use std::{
     cell::RefCell,
@@ -16,15 +16,15 @@ thread_local! {
     static STREAM: RefCell<Polled> = const { RefCell::new(Polled::Nothing) };
 }
 
-/// What is polled on this thread.
+/// What this thread polls.
 enum Polled {
     /// No stream's task.
     Nothing,
-    /// A stream's, and the ticket of its response once that is tracked.
+    /// The task of a stream, and the ticket of its response once it is tracked.
     Stream(Option<Arc<Ticket>>),
 }
 
-/// Tells the stream's task, within whose poll the response is tracked, its ticket.
+/// Gives a ticket to the stream's task that is polled on this thread.
 pub(super) fn attach(ticket: &Arc<Ticket>) {
     STREAM.with_borrow_mut(|stream| {
         if let Polled::Stream(slot) = stream {
@@ -33,10 +33,10 @@ pub(super) fn attach(ticket: &Arc<Ticket>) {
     });
 }
 
-/// A value of the server's that lives as long as something of a connection does.
+/// A value of the server's that lives as long as any part of a connection.
 pub(crate) type Guard = Arc<dyn Send + Sync>;
 
-/// Spawns the tasks of hyper's HTTP/2 streams on tokio; a stream that stalls can be reset alone.
+/// Spawns the tasks of hyper's HTTP/2 streams on tokio. A stream that stalls can be reset alone.
 #[derive(Clone, Default)]
 pub struct Streams {
     _guard: Option<Guard>,
@@ -114,7 +114,7 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
     }
 }
 
-/// Calls `poll`; returns with its result the ticket of what was tracked within.
+/// Calls `poll`; returns its result, and the ticket of the response that it tracked.
 fn enter<R>(poll: impl FnOnce() -> R) -> (R, Option<Arc<Ticket>>) {
     let restore = Restore(STREAM.replace(Polled::Stream(None)));
     let result = poll();

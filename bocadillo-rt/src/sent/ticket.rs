@@ -1,4 +1,4 @@
-//! What is known of one response on its way.
+//! One response on its way.
 
 use std::{
     fmt,
@@ -17,11 +17,11 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// On its way; its end has not entered the write buffer.
+/// The end of the response has not entered the write buffer.
 pub(super) const OPEN: u8 = 0;
-/// Its token went without data: the next call of the IO decides (HTTP/2 only).
+/// The token was dropped without data: the next call of the IO decides (HTTP/2 only).
 pub(super) const UNDECIDED: u8 = 1;
-/// Its end is in the write buffer: the next flush that succeeds has sent it.
+/// The end is in the write buffer: the next flush that succeeds has sent the response.
 pub(super) const MARKED: u8 = 2;
 
 /// One response on its way: shared by its body, its buffers, its token and the connection's list.
@@ -30,23 +30,23 @@ pub(super) struct Ticket {
     /// `OPEN`, `UNDECIDED` or `MARKED`. Set by the token and the connection's state, within
     /// the connection's own poll; the list's lock orders it for everybody else.
     pub(super) state: AtomicU8,
-    /// Body bytes that hyper was given. Written by the body, read by `in_flight`.
+    /// Body bytes that hyper got. Written by the body, read by `in_flight`.
     handed: AtomicU64,
     /// Body bytes that were written, or copied into a write buffer. Added to by the buffers.
     written: AtomicU64,
-    /// Somebody waits for `in_flight` to become zero. Partner of `written`: a waiter sets this,
-    /// then reads `written`; a writer adds to `written`, then reads this. Both `SeqCst`, so one of
-    /// the two sees the other.
+    /// A body waits for `in_flight` to become zero. Pairs with `written`: the waiter sets this, then reads
+    /// `written`; a writer adds to `written`, then reads this. Both are `SeqCst`, so that one of the two
+    /// sees the other.
     drain_waits: AtomicBool,
     drain_waker: Mutex<Option<Waker>>,
     stream: Mutex<Stream>,
 }
 
-/// The HTTP/2 stream's own task, as far as it is ours (see [`Streams`](super::Streams)).
+/// The task of an HTTP/2 stream, if [`Streams`](super::Streams) spawned it.
 #[derive(Default)]
 struct Stream {
     waker: Option<Waker>,
-    /// The task lives. Not told by the waker, which is taken when the task is woken.
+    /// The task lives. The waker does not tell, as it is taken when the task is woken.
     is_attached: bool,
     abort: bool,
 }
@@ -64,7 +64,7 @@ impl Ticket {
         }
     }
 
-    /// Makes the ticket of an HTTP/1 response that is out that of the next one.
+    /// Resets the ticket of an HTTP/1 response that was sent, for the next response.
     pub(super) fn renew(&mut self) {
         *self.state.get_mut() = OPEN;
         *self.handed.get_mut() = 0;
@@ -94,7 +94,7 @@ impl Ticket {
         self.written.load(SeqCst)
     }
 
-    /// Bytes that hyper was given and that have not been written.
+    /// Returns how many bytes hyper has got and not written.
     pub(super) fn in_flight(&self) -> u64 {
         let written = self.written();
         self.handed.load(SeqCst).saturating_sub(written)
@@ -129,7 +129,7 @@ impl Ticket {
         lock(&self.stream).abort
     }
 
-    /// Asks the stream's task to give up; `false` if there is none (any more).
+    /// Asks the stream's task to end; returns whether there is one.
     pub(super) fn abort_stream(&self) -> bool {
         let mut stream = lock(&self.stream);
         stream.abort = true;

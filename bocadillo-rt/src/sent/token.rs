@@ -23,7 +23,7 @@ impl Tracked {
     }
 }
 
-/// The right to end one response: exactly one exists for each ticket, and its going is the event.
+/// The right to end one response: exactly one exists for each ticket. Dropping it is an event.
 #[derive(Debug)]
 pub(super) struct Token {
     tracked: Tracked,
@@ -42,7 +42,7 @@ impl Token {
         &self.tracked.ticket
     }
 
-    /// Gives up the right for another token of this ticket.
+    /// Gives up the right in favour of another token of this ticket.
     pub(super) fn forget(mut self) {
         self.is_spent = true;
     }
@@ -59,7 +59,7 @@ impl Token {
 }
 
 impl Drop for Token {
-    /// Went without a word, from within h2: encoded or thrown away, which the wire will tell.
+    /// h2 has dropped the token: the frame was encoded or thrown away. The wire decides.
     #[inline]
     fn drop(&mut self) {
         if !self.is_spent {

@@ -1,4 +1,4 @@
-//! Ends responses that make no progress, and connections that send no request.
+//! Ends responses that make no progress, and connections without a request.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use super::{
     ticket::{MARKED, Protocol, Ticket},
 };
 
-/// Looks at its connections from a thread of its own, so that a request pays for no timer.
+/// Looks at its connections from a thread of its own, so that requests need no timers.
 ///
 /// A limit is noticed at most a quarter late. The thread sleeps while there are no connections,
 /// and ends when the last handle is dropped.
@@ -33,39 +33,38 @@ pub struct Watch {
 struct Shared {
     times: Times,
     connections: Mutex<Vec<Weak<ConnState>>>,
-    /// The next response is the last one. Set before the connections are told, and read with their lock
-    /// held.
+    /// The next response of each connection is the last one. Set before the connections get it, and read
+    /// under their lock.
     is_last: AtomicBool,
-    /// There is a first connection, or nobody is left to add one.
+    /// A first connection was added.
     changed: Condvar,
     clock: Clock,
 }
 
-/// After how long something is done about a connection.
+/// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     /// A response whose bytes wait without progress is aborted.
     pub(crate) send: Duration,
-    /// A connection whose first request has not come is closed; and one whose next request began so long
-    /// ago and is not complete.
+    /// A connection is closed if its first request has not come, or a later request is not complete.
     pub(crate) head: Duration,
     /// A connection without a request is closed.
     pub(crate) idle: Duration,
-    /// A client that has left, and whose upload nobody reads on, is not waited for any more.
+    /// A connection is closed if its client has left and no view reads the upload.
     pub(crate) left: Duration,
-    /// A client that still sends is not waited for any more.
+    /// A closing connection does not read on.
     pub(crate) linger: Duration,
-    /// A connection of HTTP/2 on which nothing comes is polled, so that hyper asks for its peer.
+    /// A connection of HTTP/2 without input is polled, so that hyper sends a PING.
     pub(crate) probe: Duration,
 }
 
-/// As nginx: so long a client may pause while its upload is read for nobody.
+/// How long a client may pause while its upload is read and dropped. nginx has the same limit.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection of HTTP/2 that is idle is told so; then it has so long to end.
+/// How long an idle connection of HTTP/2 may take to end after GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Resets have so long to be written.
+/// How long resets may take to be written.
 const RESETTING: Duration = Duration::from_millis(500);
 
 impl Watch {
@@ -109,7 +108,7 @@ impl Watch {
         let conn = connection.state();
         let mut connections = lock(&self.shared.connections);
         if connections.is_empty() {
-            // The watch has not looked for long.
+            // The watch sleeps without connections, and its clock stands.
             self.shared.clock.set(Instant::now());
         }
         let is_last = self.shared.is_last.load(Relaxed);
@@ -123,8 +122,7 @@ impl Watch {
         self.shared.clock.clone()
     }
 
-    /// Has each HTTP/1 connection end with its next response, those included that are still to come; or
-    /// go on again.
+    /// Has each HTTP/1 connection, also a later one, end with its next response; or go on again.
     pub(crate) fn announce_end(&self, is_last: bool) {
         self.shared.is_last.store(is_last, Relaxed);
         for conn in self.shared.live_connections() {
@@ -132,8 +130,8 @@ impl Watch {
         }
     }
 
-    /// Asks all connections to end after the responses that are under way; one that may have a request
-    /// to come, and no way to refuse it, is asked in vain until that has come.
+    /// Asks all connections to end after the responses that are under way. A connection that may still get
+    /// a request, and could not refuse it, stays until the request has come.
     pub(crate) fn finish_all(&self) {
         for conn in self.shared.live_connections() {
             conn.kill.request_finish();
@@ -144,7 +142,7 @@ impl Watch {
     pub(crate) fn close_idle(&self) {
         for conn in self.shared.live_connections() {
             let activity = &conn.activity;
-            // Before the look: a request that begins meanwhile is seen by it.
+            // Read first, so that a request that begins meanwhile withdraws the request to close.
             let begun = activity.begun.load(Relaxed);
             let is_busy = activity.requests.load(Relaxed) > 0
                 || activity.is_write_blocked.load(Relaxed)
@@ -174,7 +172,7 @@ impl Watch {
 fn run(shared: &Weak<Shared>, times: Times) {
     let pause = times.pause();
     let mut seen = HashMap::new();
-    // The strong reference is not kept over the pause: with the last handle, the thread ends.
+    // No strong reference is kept during the pause, so that the thread ends with the last handle.
     while let Some(shared) = shared.upgrade() {
         let conns = shared.live_connections();
         if conns.is_empty() {
@@ -194,7 +192,8 @@ fn run(shared: &Weak<Shared>, times: Times) {
 }
 
 impl Times {
-    /// Short enough for each of them, and for a view to be told within a second that its client has left.
+    /// Returns a pause that is short for each limit, and lets a view see within a second that its client
+    /// has left.
     fn pause(&self) -> Duration {
         let times = [
             self.send,
@@ -216,7 +215,7 @@ impl Shared {
         connections.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Waits for a connection; not for ever, since the last handle may go.
+    /// Waits for a connection, for a second at most: the last handle may be dropped.
     fn wait_for_change(&self) {
         let connections = lock(&self.connections);
         if connections.is_empty() {
@@ -249,13 +248,13 @@ fn look(
     (key, seen)
 }
 
-/// Ends a connection on which no request comes, or none is completed.
+/// Closes a connection without a complete request.
 fn end_what_is_idle(conn: &ConnState, seen: &mut Seen, times: Times, now: Instant) {
     let is_multiplexed = conn.activity.is_multiplexed.load(Relaxed);
     let idle = now.duration_since(seen.busy);
     let head = match seen.head {
         _ if seen.now.begun == 0 => idle,
-        // On HTTP/2 there are frames that are of no request, as PING.
+        // On HTTP/2 some frames, such as PING, belong to no request.
         Some(head) if !is_multiplexed => now.duration_since(head),
         _ => Duration::ZERO,
     };
@@ -263,7 +262,7 @@ fn end_what_is_idle(conn: &ConnState, seen: &mut Seen, times: Times, now: Instan
         return;
     }
     if is_multiplexed && idle < times.idle.saturating_add(GOODBYE) {
-        // So that no request is lost that is on its way.
+        // GOAWAY first, so that no request on its way is lost.
         if !seen.is_told_to_finish {
             conn.kill.request_finish();
         }
@@ -273,7 +272,7 @@ fn end_what_is_idle(conn: &ConnState, seen: &mut Seen, times: Times, now: Instan
     conn.kill.request(Reason::Idle, seen.now.begun);
 }
 
-/// Ends a connection whose client has left or does not stop to send, or whose streams were reset.
+/// Closes a connection whose client has left or does not stop sending, or whose streams were reset.
 fn end_what_is_over(conn: &ConnState, seen: &Seen, times: Times, now: Instant) {
     let quiet = now.duration_since(seen.heard);
     let has_left = conn.activity.has_left.load(Relaxed) && quiet >= times.left;
@@ -288,7 +287,7 @@ fn end_what_is_over(conn: &ConnState, seen: &Seen, times: Times, now: Instant) {
     }
 }
 
-/// Polls a connection that would not notice by itself that its peer is gone.
+/// Polls a connection that would not notice that its peer is gone.
 fn poll_what_is_quiet(conn: &ConnState, seen: &Seen, times: Times, now: Instant) {
     let activity = &conn.activity;
     if activity.is_multiplexed.load(Relaxed) {
@@ -311,8 +310,8 @@ fn look_at_responses(
     let mut waiting = HashMap::new();
     for ticket in tickets.into_iter().filter(|ticket| is_waiting(ticket)) {
         let key = Arc::as_ptr(&ticket).cast();
-        // What was copied into a write buffer counts as written at once. From then on it is the
-        // connection that moves, or does not.
+        // Bytes that were copied into a write buffer count as written. From then on the progress is that
+        // of the connection.
         let is_copied = ticket.protocol == Protocol::Http1 || ticket.in_flight() == 0;
         let connection = if is_copied {
             conn.activity.accepted.load(Relaxed)
@@ -340,7 +339,7 @@ fn look_at_responses(
     waiting
 }
 
-/// Whether bytes of the response wait. A quiet event stream has none that do.
+/// Returns whether bytes of the response wait. A quiet event stream has none.
 fn is_waiting(ticket: &Ticket) -> bool {
     ticket.in_flight() > 0 || ticket.state.load(Relaxed) == MARKED
 }

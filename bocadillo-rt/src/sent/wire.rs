@@ -1,8 +1,8 @@
-//! Reads the outgoing bytes of HTTP/2 as far as to see which frames end a stream.
+//! Finds the frames that end a stream in the outgoing bytes of HTTP/2.
 
 use super::resets::Resets;
 
-/// So much is copied at a time where a code is to be replaced: as much as h2 buffers.
+/// How many bytes are copied at a time to replace a code: as many as h2 buffers.
 const COPIED: usize = 16 * 1024;
 
 /// DATA and HEADERS: the frames that can carry END_STREAM.
@@ -12,8 +12,8 @@ const HEAD_LEN: usize = 9;
 
 /// Follows the frame heads of one connection.
 ///
-/// It sees what is *offered* to the IO, at the moment when it is first offered: a write buffer
-/// offers what was not accepted again, in front of what is new.
+/// It reads bytes when they are first *offered* to the IO. A write buffer offers the bytes that were not
+/// accepted again, in front of new ones.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     protocol: Spoken,
@@ -37,8 +37,7 @@ enum Spoken {
 }
 
 impl Wire {
-    /// Looks at what a write offers; returns how many of the frames in it that were not offered
-    /// before end their stream.
+    /// Reads the bytes that a write offers; returns how many of the newly offered frames end their stream.
     pub(super) fn offer<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) -> usize {
         if self.protocol == Spoken::Http1 {
             return 0;
@@ -70,13 +69,13 @@ impl Wire {
         }
     }
 
-    /// Something of what is offered is to be replaced.
+    /// Returns whether the offered bytes hold a code to replace.
     #[inline]
     pub(super) fn has_resets(&self) -> bool {
         !self.resets.is_empty()
     }
 
-    /// What the IO is to be given in place of what is offered.
+    /// Returns the bytes for the IO in place of the offered ones.
     #[cold]
     pub(super) fn replaced<'a>(&self, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(COPIED);
@@ -135,10 +134,11 @@ impl Wire {
     }
 }
 
-/// What hyper writes of its own before a response, when the request expects it.
+/// What hyper writes before a response, if the request expects it.
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Whether bytes of HTTP/1 hold the head of a final response, at once or after the interim one.
+/// Returns whether bytes of HTTP/1 begin with the head of a final response, or have it after the interim
+/// response.
 pub(super) fn has_final_head(bytes: &[u8]) -> bool {
     let is_final = |head: &[u8]| {
         let status = &head[b"HTTP/1.1 ".len()..];
