@@ -45,7 +45,25 @@ impl Error {
         Self(message.into().into())
     }
 
-    pub(crate) fn from_box(error: BoxError) -> Self {
+    /// Creates an error from one on the heap, which `?` cannot convert.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{BoxError, Error};
+    ///
+    /// fn parse(text: &str) -> Result<u32, BoxError> {
+    ///     Ok(text.parse()?)
+    /// }
+    ///
+    /// fn double(text: &str) -> bocadillo::Result<u32> {
+    ///     Ok(2 * parse(text).map_err(Error::from_boxed)?)
+    /// }
+    ///
+    /// assert_eq!(double("x").unwrap_err().to_string(), "invalid digit found in string");
+    /// ```
+    #[must_use]
+    pub fn from_boxed(error: BoxError) -> Self {
         Self(error)
     }
 
@@ -144,6 +162,7 @@ pub(crate) fn describe(error: BoxError) -> Result<String, String> {
 /// let error = HttpError::new(409).detail("the order was shipped");
 /// assert_eq!(error.to_string(), "409 Conflict: the order was shipped");
 /// assert_eq!(error.get_detail().and_then(|it| it.as_str()), Some("the order was shipped"));
+/// assert_eq!(HttpError::from(http::StatusCode::NOT_FOUND), HttpError::new(404));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[doc(alias = "HTTPError")]
@@ -224,6 +243,13 @@ impl fmt::Display for HttpError {
 }
 
 impl StdError for HttpError {}
+
+/// Creates an error without a detail.
+impl From<StatusCode> for HttpError {
+    fn from(status: StatusCode) -> Self {
+        Self::new(status)
+    }
+}
 
 /// Displays a status as `404 Not Found`.
 pub(crate) struct Title(pub(crate) StatusCode);

@@ -117,7 +117,7 @@ fn answered(response: http::Response<Body>) -> http::Response<Body> {
 /// Returns the response for the error of a service.
 #[cold]
 fn failed(error: BoxError) -> http::Response<Body> {
-    let error = Error::from_box(error);
+    let error = Error::from_boxed(error);
     let status = error.status();
     let (content_type, body) = match error.as_http() {
         Some(http) => ("application/json", http.body()),
