@@ -50,10 +50,10 @@
 //!
 //! # Without an [`App`]
 //!
-//! [`serve`] makes the same promises for any tower service. The service registers its tasks on the
-//! [`background::Background`] in the extensions of its requests. An [`App`] within another server
-//! starts its tasks when the body of the response was handed to the transport: nothing later is
-//! known there.
+//! [`serve`] makes the same promises for any tower service, such as an axum router. The service registers
+//! its tasks on the [`background::Background`] in the extensions of its requests. [`BackgroundLayer`], and
+//! an [`App`] within another server, start their tasks when the body of the response was handed to the
+//! transport: nothing later is known there. `docs/doors.md` has a table of all of them.
 //!
 //! # Features
 //!
@@ -65,6 +65,7 @@
 //! | `multipart` | | `multer`, `tempfile`: forms with files, `Request::multipart`, `Request::form_data` | 1.85 |
 //! | `tls` | | `rustls`, `tokio-rustls`, `ring`: the module `tls` | 1.85 |
 //! | `full` | | all of these | 1.85 |
+//! | `axum` | | `axum` without its own features: `Background` as an extractor, `ConnectInfo` | 1.85 |
 //! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](mod@background#metrics) | 1.85 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -85,11 +86,12 @@ pub mod __private {
 }
 
 pub use bocadillo_rt::{
-    App, Body, BodyStream, BoxError, BoxedFuture, BoxedService, Chunk, Error, Event, FromParam,
-    HttpError, IntoChunks, Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed,
-    Serve, ServiceFuture, Socket, View, ViewOutcome, background,
+    App, BackgroundLayer, BackgroundService, Body, BodyStream, BoxError, BoxedFuture, BoxedService,
+    Chunk, Error, Event, FromParam, HttpError, HyperFuture, HyperService, IntoChunks, LayerBody,
+    LayerFuture, Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed, Serve,
+    Served, ServiceFn, ServiceFuture, Socket, View, ViewOutcome, background,
     background::{Runner, Task, gather},
-    sent, serve, testing,
+    sent, serve, service_fn, testing,
 };
 
 #[cfg(feature = "multipart")]

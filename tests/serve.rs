@@ -3,22 +3,29 @@
 mod support;
 
 use std::{
+    cell::Cell,
     convert::Infallible,
+    net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bocadillo::{
-    App, Body, Request, Response, Runner, background,
+    App, Body, HyperService, Request, Response, Runner, Served, background,
     background::{Background, Overflow},
     route,
-    sent::Delivery,
-    serve,
+    sent::{Delivery, Streams, TrackedIo},
+    serve, service_fn,
     testing::Client,
 };
 use http_body_util::BodyExt as _;
 use support::{Http1, http2, http2_request, soon};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc},
+};
 use tower_service::Service;
 
 /// A service that is no app: it answers with the path, and registers a task.
@@ -268,4 +275,183 @@ async fn a_request_for_no_host_is_refused() {
         started.try_recv().is_err(),
         "the others never came to the service"
     );
+}
+
+/// Serves on a port of its own, with tasks on the test's runtime.
+async fn start(service: impl Served) -> (SocketAddr, Runner) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let runner = Runner::current().build();
+    tokio::spawn(
+        serve(listener, service)
+            .background(runner.clone())
+            .into_future(),
+    );
+    (addr, runner)
+}
+
+/// A handler that tells when it was entered, and when it has ended.
+fn waits(
+    gate: Arc<Notify>,
+    told: mpsc::UnboundedSender<&'static str>,
+) -> impl Served + Service<http::Request<Body>> {
+    service_fn(move |request: http::Request<Body>| {
+        let (gate, told) = (gate.clone(), told.clone());
+        async move {
+            let res = request.extensions().get::<Background>().cloned();
+            let res = res.expect("the door puts it there");
+            let task = told.clone();
+            res.background(async move {
+                let delivery = background::current().delivery();
+                assert_eq!(delivery, Delivery::Aborted { bytes: 0 });
+                let _ = task.send("the task ran");
+            });
+            let _ = told.send("entered");
+            gate.notified().await;
+            let _ = told.send("the handler has ended");
+            Ok::<_, Infallible>(http::Response::new(Body::from("for nobody")))
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_handler_whose_client_leaves_runs_to_its_end() {
+    for is_http2 in [false, true] {
+        let (gate, (tx, mut told)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        // The connection has it, and each of its requests.
+        let held = Arc::new(());
+        let of_connection = Arc::clone(&held);
+        let server = serve(listener, waits(gate.clone(), tx))
+            .on_connect(move |_io, _addr| Arc::clone(&of_connection))
+            .background(Runner::current());
+        tokio::spawn(server.into_future());
+        if is_http2 {
+            let (mut send, driver) = http2(addr, &h2::client::Builder::new()).await;
+            let response = http2_request(&mut send, "GET", "/").await;
+            assert_eq!(soon("the handler", told.recv()).await, Some("entered"));
+            drop(response);
+            driver.abort();
+            let _ = driver.await;
+        } else {
+            let mut client = Http1::connect(addr).await;
+            client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            assert_eq!(soon("the handler", told.recv()).await, Some("entered"));
+            drop(client);
+        }
+        // That of the function, and the request's.
+        soon("the end of the connection", async {
+            while Arc::strong_count(&held) > 3 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        gate.notify_one();
+        let ended = soon("the end", told.recv()).await;
+        assert_eq!(ended, Some("the handler has ended"), "{is_http2}");
+        assert_eq!(soon("the task", told.recv()).await, Some("the task ran"));
+    }
+}
+
+#[tokio::test]
+async fn a_service_need_not_be_sync() {
+    let count = Cell::new(0);
+    let service = service_fn(move |_request: http::Request<Body>| {
+        count.set(count.get() + 1);
+        let text = count.get().to_string();
+        async move { Ok::<_, Infallible>(http::Response::new(Body::from(text))) }
+    });
+    let (addr, _runner) = start(service).await;
+    let reply = Http1::connect(addr).await.request("GET", "/").await;
+    assert_eq!(reply.body, "1");
+}
+
+#[tokio::test]
+async fn what_the_io_knows_is_in_the_extensions() {
+    #[derive(Clone)]
+    struct Local(SocketAddr);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let service = service_fn(|request: http::Request<Body>| async move {
+        let local = request.extensions().get::<Local>().map(|local| local.0);
+        let panicked = request.extensions().get::<u8>().is_none();
+        let text = format!("{local:?} {panicked}");
+        Ok::<_, Infallible>(http::Response::new(Body::from(text)))
+    });
+    let server = serve(listener, service)
+        .on_connect(|io: &TcpStream, _addr| Local(io.local_addr().expect("an address")))
+        .on_connect(|_io, _addr| -> u8 { panic!("of a user's") });
+    tokio::spawn(server.into_future());
+    let reply = Http1::connect(addr).await.request("GET", "/").await;
+    assert_eq!(reply.body, format!("Some({addr}) true"));
+}
+
+/// A user's own loop: one call leads from the connection to the runner.
+#[tokio::test]
+async fn a_connection_loop_of_ones_own_has_the_same_promises() {
+    let (tx, mut started) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let runner = Runner::current().build();
+    let tasks = runner.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let (io, connection) = TrackedIo::new(stream);
+            let service = HyperService::new(Plain(tx.clone()), &connection, &tasks);
+            let served = hyper_util::server::conn::auto::Builder::new(Streams::new())
+                .serve_connection_with_upgrades(hyper_util::rt::TokioIo::new(io), service)
+                .into_owned();
+            tokio::spawn(connection.drive(served));
+        }
+    });
+
+    let reply = Http1::connect(addr).await.request("GET", "/path").await;
+    assert_eq!(reply.body, "/path");
+    assert_eq!(soon("the task", started.recv()).await, Some(Delivery::Sent));
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    let response = http2_request(&mut send, "GET", "/path").await;
+    soon("a response", response).await.expect("one");
+    assert_eq!(soon("the task", started.recv()).await, Some(Delivery::Sent));
+    assert!(runner.drain(support::PATIENCE).await.is_clean());
+}
+
+/// A WebSocket of HTTP/2 is a CONNECT that names its protocol (RFC 8441).
+#[tokio::test]
+async fn http2_knows_connections_within_a_stream() {
+    let service = service_fn(|mut request: http::Request<Body>| async move {
+        let protocol = request.extensions().get::<hyper::ext::Protocol>();
+        assert_eq!(protocol.map(|protocol| protocol.as_str()), Some("echo"));
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut io = hyper_util::rt::TokioIo::new(upgrade.await.expect("an upgrade"));
+            let mut text = [0; 4];
+            io.read_exact(&mut text).await.expect("four bytes");
+            io.write_all(&text).await.expect("it is open");
+        });
+        Ok::<_, Infallible>(http::Response::new(Body::empty()))
+    });
+    let (addr, _runner) = start(service).await;
+    let (mut send, _driver) = http2(addr, &h2::client::Builder::new()).await;
+    soon("the settings", async {
+        while !send.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let request = http::Request::builder()
+        .method("CONNECT")
+        .uri("http://a/")
+        .extension(h2::ext::Protocol::from_static("echo"))
+        .body(())
+        .expect("a request");
+    let (response, mut stream) = send.send_request(request, false).expect("it is sent");
+    let response = soon("a response", response).await.expect("one");
+    assert_eq!(response.status(), 200);
+    let data = bytes::Bytes::from_static(b"ping");
+    stream.send_data(data, false).expect("it is open");
+    let echo = soon("the echo", response.into_body().data()).await;
+    assert_eq!(&echo.expect("data").expect("bytes")[..], b"ping");
 }

@@ -65,6 +65,26 @@ pub fn background(args: TokenStream, item: TokenStream) -> TokenStream {
 /// the request and the response, by any names; it is registered by `App::add`. In an `impl` it may
 /// take `self` before them; an `App` calls it through a function then.
 ///
+/// A function with a parameter of type `Background` is a handler of another framework, as axum: it may take
+/// whatever that allows. The tasks within are registered on that parameter, whatever its name and place.
+/// `#[axum::debug_handler]` may stand above or below.
+///
+/// ```
+/// use axum::{Json, response::IntoResponse};
+/// use bocadillo::{background::Background, view};
+///
+/// #[view]
+/// async fn create_order(response: Background, Json(email): Json<String>) -> impl IntoResponse {
+///     #[background]
+///     async fn send_confirmation() {
+///         println!("to {email}");
+///     }
+///
+///     http::StatusCode::CREATED
+/// }
+/// # let _: axum::routing::MethodRouter = axum::routing::post(create_order);
+/// ```
+///
 /// # Equivalent code not using the attribute
 ///
 /// ```

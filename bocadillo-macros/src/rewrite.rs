@@ -167,8 +167,8 @@ fn parameters(before: &[TokenTree]) -> Option<Group> {
     })
 }
 
-/// The name of the response among a function's parameters: that of the type `Response`, or else the
-/// second.
+/// The name of the response among a function's parameters: that of the type `Response` or `Background`,
+/// or else the second.
 fn response(parameters: &Group) -> Ident {
     let all = split_at_commas(parameters.stream().into_iter().collect());
     let all: Vec<Vec<_>> = all
@@ -185,7 +185,7 @@ fn response(parameters: &Group) -> Ident {
     let is_response = |parameter: &&Vec<TokenTree>| {
         parameter
             .last()
-            .is_some_and(|last| is_word(last, "Response"))
+            .is_some_and(|last| is_word(last, "Response") || is_word(last, "Background"))
     };
     let is_res = |parameter: &&Vec<TokenTree>| name(parameter).is_some_and(|name| name == "res");
     let found = all.iter().find(is_response);

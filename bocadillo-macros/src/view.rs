@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote};
-use syn::{FnArg, Pat, Token, Type, punctuated::Punctuated};
+use syn::{FnArg, Pat, Signature, Token, Type, punctuated::Punctuated};
 
 use crate::{
     args::{CratePath, only_crate},
@@ -23,7 +23,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let crate_path = errors.take(only_crate(args, OPTIONS));
-    validate(&mut function, &mut errors);
+    match handle_at(&function.sig.inputs) {
+        // What else a handler of another framework takes is that one's affair.
+        Some(_) => expect_async(&function.sig, &mut errors),
+        None => validate(&mut function, &mut errors),
+    }
     register(&mut function, &crate_path, &mut errors);
     let errors = errors.into_compile_errors();
     quote!(#errors #function)
@@ -44,7 +48,9 @@ pub(crate) fn register(function: &mut ItemFn, crate_path: &CratePath, errors: &m
 
 /// Gives the response a name, if its pattern has none.
 fn name_response(function: &mut ItemFn, errors: &mut Errors) {
-    let Some(FnArg::Typed(typed)) = function.sig.inputs.iter_mut().filter(is_typed).nth(1) else {
+    let at = response_at(&function.sig.inputs);
+    let mut typed = function.sig.inputs.iter_mut().filter(is_typed);
+    let Some(FnArg::Typed(typed)) = typed.nth(at) else {
         return;
     };
     if name_of(&typed.pat).is_none() {
@@ -84,9 +90,7 @@ fn use_import(function: &mut ItemFn, seen: &Seen, crate_path: &CratePath) {
 /// What a view's signature must be, as far as it can be seen.
 pub(crate) fn validate(function: &mut ItemFn, errors: &mut Errors) {
     let sig = &mut function.sig;
-    if sig.asyncness.is_none() {
-        errors.at(sig.fn_token, "view is not `async`; add `async` before `fn`");
-    }
+    expect_async(sig, errors);
     let types: Vec<_> = sig.inputs.iter().filter_map(type_of).collect();
     match &*types {
         [first, second, ..] if refers(first, "Response") && refers(second, "Request") => {
@@ -96,6 +100,12 @@ pub(crate) fn validate(function: &mut ItemFn, errors: &mut Errors) {
         [_, _, ..] => {}
         [] if sig.inputs.is_empty() => errors.at(&sig.ident, MISSING),
         _ => errors.at(&sig.inputs, MISSING),
+    }
+}
+
+fn expect_async(sig: &Signature, errors: &mut Errors) {
+    if sig.asyncness.is_none() {
+        errors.at(sig.fn_token, "view is not `async`; add `async` before `fn`");
     }
 }
 
@@ -127,19 +137,38 @@ fn refers(ty: &Type, name: &str) -> bool {
     let Type::Reference(reference) = ty else {
         return false;
     };
-    match &*reference.elem {
+    is_named(&reference.elem, name)
+}
+
+fn is_named(ty: &Type, name: &str) -> bool {
+    match ty {
         Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident == name),
         _ => false,
     }
 }
 
-/// The pattern of the view's response: its second parameter, after `self`.
+/// The pattern of the view's response.
 fn response(function: &ItemFn) -> Option<&Pat> {
-    let mut typed = function.sig.inputs.iter().filter_map(|input| match input {
+    let inputs = &function.sig.inputs;
+    let mut typed = inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(&*typed.pat),
         FnArg::Receiver(_) => None,
     });
-    typed.nth(1)
+    typed.nth(response_at(inputs))
+}
+
+/// Which parameter after `self` the tasks are registered on: the `Background`, wherever it is, as in a
+/// handler of axum's; or else the second.
+fn response_at(inputs: &Punctuated<FnArg, Token![,]>) -> usize {
+    handle_at(inputs).unwrap_or(1)
+}
+
+fn handle_at(inputs: &Punctuated<FnArg, Token![,]>) -> Option<usize> {
+    let mut types = inputs.iter().filter_map(type_of);
+    types.position(|ty| match ty {
+        Type::Reference(reference) => is_named(&reference.elem, "Background"),
+        ty => is_named(ty, "Background"),
+    })
 }
 
 pub(crate) fn name_of(pat: &Pat) -> Option<Ident> {

@@ -43,7 +43,10 @@ pub use self::{
     server::{limits::Limits, listener::Listener, socket::Socket},
     tower::{
         boxed::{BoxedFuture, BoxedService},
-        serve::{Serve, serve},
+        connection::{HyperFuture, HyperService},
+        layer::{BackgroundLayer, BackgroundService, LayerBody, LayerFuture},
+        serve::{Serve, Served, serve},
+        service_fn::{ServiceFn, service_fn},
     },
 };
 #[cfg(feature = "cookie")]

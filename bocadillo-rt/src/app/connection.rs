@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// Serves an app until a shutdown.
-pub(crate) async fn serve(
-    listener: impl Listener,
+pub(crate) async fn serve<L: Listener>(
+    listener: L,
     built: Built,
     limits: &Limits,
     shutdown_delay: Duration,
@@ -36,7 +36,7 @@ pub(crate) async fn serve(
         end: Some(&app.settings.end),
         shutdown_delay,
     };
-    let serve = |connection, addr| {
+    let serve = |_: &L::Io, connection, addr| {
         let context = ConnContext {
             connection,
             addr,

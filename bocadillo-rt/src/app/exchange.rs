@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Version, request::Parts};
+use http::{Method, Version, request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
     error::{Error, Result},
     guard::{catch, drop_guarded, guarded},
     message::{
-        context::FramedOutside,
         params::Params,
         request::{Request, Source},
         response::Response,
@@ -125,7 +124,9 @@ impl<'a> Exchange<'a> {
             let settings = &self.caller.app().settings;
             self.response.end_with(settings.end.begun());
             let view = self.view_name();
-            let is_outermost = self.request.extensions().get::<FramedOutside>().is_none();
+            let extensions = self.request.extensions();
+            let door = extensions.get::<Background>();
+            let is_outermost = door.is_none_or(|door| door.peer().is_none());
             self.response
                 .finish(self.request.method(), version, view, is_outermost);
             if self.caller.conn().is_some() {
@@ -139,7 +140,10 @@ impl<'a> Exchange<'a> {
         }
         match self.accept() {
             None => self.response.watch(&self.caller, version),
-            Some(on_done) => self.response.track(on_done, &self.caller, version),
+            Some(on_done) => {
+                let method = self.request.method();
+                self.response.track(on_done, &self.caller, version, method);
+            }
         }
         if let Some(busy) = self.busy.take() {
             self.response.tracked_mut().1.keep_busy(busy);
@@ -207,7 +211,7 @@ impl Response {
 
     /// Tracks the response until it is sent or aborted, which starts its tasks.
     #[inline(always)]
-    fn track(&mut self, on_done: OnDone, caller: &Caller, version: Version) {
+    fn track(&mut self, on_done: OnDone, caller: &Caller, version: Version, method: &Method) {
         let status = self.status_code();
         let (headers, body) = self.tracked_mut();
         match caller {
@@ -216,7 +220,7 @@ impl Response {
             Caller::Server(conn) => {
                 connection(conn).track_wrapped(status, headers, body, version, on_done);
             }
-            Caller::Service(_) => body.get_mut().keep(on_done),
+            Caller::Service(_) => body.get_mut().keep(method, status, headers, on_done),
         }
     }
 }

@@ -9,11 +9,15 @@ use crate::{
         router::RouteId,
         shared::{AppConn, Around, Caller, Endpoint, RunningView},
     },
-    background::TestDoor,
+    background::{Background, Peer, Runner, TestDoor},
     message::{body::Body, contain, params::Params, request::Source},
     sent::{Origin, RequestGuard, SentBody},
     server::detach::Running,
-    tower::{boxed::BoxedService, service::Foreign},
+    tower::{
+        boxed::{BoxedService, Responding},
+        handed,
+        service::Foreign,
+    },
 };
 
 /// A mounted service. It does not see the prefix of the path.
@@ -114,7 +118,7 @@ impl Endpoint for Mount {
 }
 
 /// Shows the handle of the test client to a service, as a server does.
-pub(crate) fn show_door(request: &mut http::Request<Body>) {
+fn show_door(request: &mut http::Request<Body>) {
     if let Some(TestDoor(door)) = request.extensions().get().cloned() {
         request.extensions_mut().insert(door);
     }
@@ -130,14 +134,32 @@ fn serve(
     origin: Origin,
 ) -> RunningView {
     body.keep_busy(busy.clone());
-    let mut request = http::Request::from_parts(head, body.into());
+    let request = http::Request::from_parts(head, body.into());
     if let (Caller::Server(conn), Some(busy)) = (caller, busy) {
         return serve_tracked(service, request, conn, busy, origin);
     }
-    // Its tasks are left to the door around the app.
-    show_door(&mut request);
-    let responding = service.respond(request);
+    let responding = respond(service, request, &caller.app().runner);
     Running::service(async move { Ok(responding.await.map(SentBody::plain)) })
+}
+
+/// Calls a service of an app in a server that is not ours. Its tasks are left to the door around the app,
+/// or else they are the app's.
+pub(crate) fn respond(
+    service: &BoxedService,
+    mut request: http::Request<Body>,
+    runner: &Runner,
+) -> Responding {
+    show_door(&mut request);
+    if request.extensions().get::<Background>().is_some() {
+        return service.respond(request);
+    }
+    let answering = handed::answer(service.clone(), request, runner.clone());
+    Box::pin(async move {
+        match answering.await {
+            Ok(response) => response.map(Body::new),
+            Err(never) => match never {},
+        }
+    })
 }
 
 /// Calls the service on behalf of our own server, which tracks the response.
@@ -149,8 +171,11 @@ fn serve_tracked(
     origin: Origin,
 ) -> RunningView {
     let runner = conn.app.runner.clone();
-    let connection = conn.context.connection.clone();
-    let foreign = Foreign::new(service.clone(), runner, connection, conn.context.addr);
+    let peer = Peer {
+        connection: conn.context.connection.clone(),
+        addr: conn.context.addr,
+    };
+    let foreign = Foreign::new(service.clone(), runner, Arc::new(peer));
     request.extensions_mut().insert(Around(Arc::clone(conn)));
     let answering = foreign.begin(request, busy, origin);
     Running::service(async move {

@@ -12,37 +12,13 @@ use crate::{
     app::shared::{Answer, AppConn, Caller, RunningView},
     message::body::Body,
     sent::SentBody,
-    server::turn::must_yield,
+    server::{detach::Begun, turn::must_yield},
     tower::boxed::Responding,
 };
 
-/// A view that was called.
-struct Begun {
-    view: RunningView,
-    has_ended: bool,
-}
-
-impl Begun {
-    fn new(view: RunningView) -> Self {
-        Self {
-            view,
-            has_ended: false,
-        }
-    }
-
-    #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        // What panics has ended too: it must not be polled again.
-        self.has_ended = true;
-        let answer = Pin::new(&mut self.view).poll(cx);
-        self.has_ended = answer.is_ready();
-        answer
-    }
-}
-
 /// Response future of an app on our own server.
 pub(crate) struct Respond {
-    begun: Begun,
+    begun: Begun<Answer>,
     conn: Arc<AppConn>,
     has_yielded: bool,
 }
@@ -77,8 +53,8 @@ impl Future for Respond {
 impl Drop for Respond {
     #[inline]
     fn drop(&mut self) {
-        if !self.begun.has_ended {
-            Caller::Server(Arc::clone(&self.conn)).detach(self.begun.view.take());
+        if let Some(view) = self.begun.take_running() {
+            Caller::Server(Arc::clone(&self.conn)).detach(view);
         }
     }
 }
@@ -88,7 +64,7 @@ pub struct ServiceFuture(Kind);
 
 enum Kind {
     View {
-        begun: Begun,
+        begun: Begun<Answer>,
         caller: Caller,
     },
     /// The future of the view within the layers detaches the view itself.
@@ -127,8 +103,8 @@ impl Drop for ServiceFuture {
         let Kind::View { begun, caller } = &mut self.0 else {
             return;
         };
-        if !begun.has_ended {
-            caller.detach(begun.view.take());
+        if let Some(view) = begun.take_running() {
+            caller.detach(view);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     app::{
         dispatch,
-        mount::show_door,
+        mount::respond,
         respond::ServiceFuture,
         shared::{AppInner, Around, Caller},
     },
@@ -21,7 +21,7 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    pub(crate) fn call(&self, mut request: http::Request<Body>) -> ServiceFuture {
+    pub(crate) fn call(&self, request: http::Request<Body>) -> ServiceFuture {
         match &self.layered {
             None => {
                 let around = request.extensions().get::<Around>().cloned();
@@ -32,8 +32,8 @@ impl Built {
                 ServiceFuture::view(dispatch::call(&self.app, request), caller)
             }
             Some(layered) => {
-                show_door(&mut request);
-                ServiceFuture::layered(layered.respond(request))
+                let responding = respond(layered, request, &self.app.runner);
+                ServiceFuture::layered(responding)
             }
         }
     }

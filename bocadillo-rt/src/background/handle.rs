@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -13,7 +14,7 @@ use super::{
     runner::Runner,
     task::{IntoTask, Task},
 };
-use crate::sent::Delivery;
+use crate::sent::{Connection, Delivery};
 
 /// The tasks of one response, in the extensions of its request.
 ///
@@ -44,9 +45,17 @@ pub struct Background {
 #[derive(Clone)]
 pub(crate) struct TestDoor(pub(crate) Background);
 
+/// The connection of our own server that a request came by.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) connection: Connection,
+    pub(crate) addr: Option<SocketAddr>,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    peer: Option<Arc<Peer>>,
     group: Option<Arc<Group>>,
     /// The path of the route of an app within, where there is one.
     route: OnceLock<Arc<str>>,
@@ -74,6 +83,22 @@ impl Background {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(crate) fn with_peer(peer: Arc<Peer>) -> Self {
+        let shared = Shared {
+            peer: Some(peer),
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Returns the connection of the request, if our own server has it. That server then sees to what
+    /// HTTP allows of a response.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.shared.peer.as_deref()
     }
 
     /// Registers a task.

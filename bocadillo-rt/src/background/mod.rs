@@ -148,7 +148,7 @@ pub(crate) use self::{
     drain::Deadline,
     events::{LogLimit, cut_off_by_signal},
     group::Group,
-    handle::TestDoor,
+    handle::{Peer, TestDoor},
     job::{Meta, is_failure},
     outcome::Never,
     registrations::Registrations,

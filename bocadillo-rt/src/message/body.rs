@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use crate::{
     error::BoxError,
     message::upload::Upload,
-    sent::{Delivery, OnDone, RequestGuard, framing},
+    sent::{Handed, OnDone, RequestGuard, framing},
 };
 
 /// The body of a request or a response.
@@ -37,7 +37,7 @@ enum Kind {
     Full(Bytes),
     Incoming(Box<Upload>),
     Boxed(Shareable<Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>>),
-    Handed(Box<Shareable<Handed>>),
+    Handed(Box<Shareable<Handed<Body>>>),
 }
 
 /// A value that is `Sync` although its content is not. A view may hold a part of a request across
@@ -57,13 +57,6 @@ impl<T> Shareable<T> {
     fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The body of a response that another server sends. Its tasks start when the body is dropped: the
-/// server has handed it to the transport by then.
-struct Handed {
-    body: Body,
-    on_done: Option<OnDone>,
 }
 
 impl Body {
@@ -142,12 +135,16 @@ impl Body {
         }
     }
 
-    /// Keeps tasks until the server has handed the body to its transport.
-    pub(crate) fn keep(&mut self, on_done: OnDone) {
-        self.kind = Kind::Handed(Box::new(Shareable::new(Handed {
-            body: mem::take(self),
-            on_done: Some(on_done),
-        })));
+    /// Keeps tasks until the body was handed to the transport of a server that is not ours.
+    pub(crate) fn keep(
+        &mut self,
+        method: &Method,
+        status: StatusCode,
+        headers: &HeaderMap,
+        on_done: OnDone,
+    ) {
+        let handed = Handed::tracked(mem::take(self), method, status, headers, on_done);
+        self.kind = Kind::Handed(Box::new(Shareable::new(handed)));
     }
 }
 
@@ -197,7 +194,7 @@ impl Kind {
         match self {
             Self::Incoming(upload) => upload.is_end_stream(),
             Self::Boxed(body) => body.look().is_end_stream(),
-            Self::Handed(handed) => handed.look().body.is_end_stream(),
+            Self::Handed(handed) => handed.look().is_end_stream(),
             _ => true,
         }
     }
@@ -207,7 +204,7 @@ impl Kind {
         match self {
             Self::Incoming(upload) => upload.size_hint(),
             Self::Boxed(body) => body.look().size_hint(),
-            Self::Handed(handed) => handed.look().body.size_hint(),
+            Self::Handed(handed) => handed.look().size_hint(),
             _ => SizeHint::default(),
         }
     }
@@ -217,7 +214,7 @@ impl Kind {
             Self::Empty | Self::Full(_) => Poll::Ready(None),
             Self::Incoming(upload) => upload.poll_frame(cx),
             Self::Boxed(body) => body.get_mut().as_mut().poll_frame(cx),
-            Self::Handed(handed) => Pin::new(&mut handed.get_mut().body).poll_frame(cx),
+            Self::Handed(handed) => Pin::new(handed.get_mut()).poll_frame(cx),
         }
     }
 }
@@ -263,19 +260,11 @@ impl fmt::Debug for Body {
             Kind::Full(_) => "Full",
             Kind::Incoming(_) => "Incoming",
             Kind::Boxed(_) => "Boxed",
-            Kind::Handed(handed) => return handed.look().body.fmt(f),
+            Kind::Handed(handed) => return handed.look().get_ref().fmt(f),
         };
         f.debug_tuple("Body")
             .field(&format_args!("{kind}"))
             .finish()
-    }
-}
-
-impl Drop for Handed {
-    fn drop(&mut self) {
-        if let Some(on_done) = self.on_done.take() {
-            on_done.done(Delivery::Unknown);
-        }
     }
 }
 

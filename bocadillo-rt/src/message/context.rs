@@ -81,12 +81,3 @@ impl StateMap {
         self.0.extend(other.0);
     }
 }
-
-/// The client's address, in the extensions of a request: for an app within a service.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClientAddr(pub(crate) SocketAddr);
-
-/// A mark in the extensions of a request whose response passes through layers or services, which may
-/// change it. The outermost of them makes the response fit for HTTP/2.
-#[derive(Clone, Copy)]
-pub(crate) struct FramedOutside;

@@ -95,6 +95,7 @@ mod connection;
 mod delivery;
 mod drive;
 pub(crate) mod framing;
+mod handed;
 mod header_token;
 mod io;
 mod keeper;
@@ -118,6 +119,7 @@ pub use self::{
 pub(crate) use self::{
     clock::Clock,
     delivery::{Done, OnDone},
+    handed::Handed,
     io::{Closed, Settings},
     keeper::Origin,
     request_guard::{RequestGuard, Unread},

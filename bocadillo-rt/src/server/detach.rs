@@ -79,6 +79,36 @@ impl<T> Future for Running<T> {
     }
 }
 
+/// A view that was called, and that may outlive the future that polls it.
+pub(crate) struct Begun<T: 'static> {
+    view: Running<T>,
+    has_ended: bool,
+}
+
+impl<T> Begun<T> {
+    pub(crate) fn new(view: Running<T>) -> Self {
+        Self {
+            view,
+            has_ended: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        // What panics has ended too: it must not be polled again.
+        self.has_ended = true;
+        let answer = Pin::new(&mut self.view).poll(cx);
+        self.has_ended = answer.is_ready();
+        answer
+    }
+
+    /// Takes the view if it still runs.
+    #[inline]
+    pub(crate) fn take_running(&mut self) -> Option<Running<T>> {
+        (!self.has_ended).then(|| self.view.take())
+    }
+}
+
 /// The number of detached views, and its limits.
 #[derive(Debug)]
 pub(crate) struct Detached {

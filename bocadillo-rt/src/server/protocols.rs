@@ -29,6 +29,8 @@ pub(crate) fn builder(limits: &Limits, clock: Clock, streams: Streams) -> Builde
     http2
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(header_bytes)
+        // For WebSockets of services, as axum has them.
+        .enable_connect_protocol()
         .initial_stream_window_size(stream_window)
         .initial_connection_window_size(connection_window);
     if let Some((silence, answer)) = limits.probes() {

@@ -51,7 +51,7 @@ impl Server<'_> {
         self,
         listener: L,
         stopped: impl Future<Output = Option<Signalled>>,
-        service: impl Fn(Connection, Option<SocketAddr>) -> S,
+        service: impl Fn(&L::Io, Connection, Option<SocketAddr>) -> S,
     ) -> Result<()>
     where
         L: Listener,
@@ -187,7 +187,7 @@ impl Accept<'_> {
         io: L::Io,
         addr: Option<SocketAddr>,
         permit: OwnedSemaphorePermit,
-        service: &impl Fn(Connection, Option<SocketAddr>) -> S,
+        service: &impl Fn(&L::Io, Connection, Option<SocketAddr>) -> S,
     ) where
         L: Listener,
         S: hyper::service::Service<http::Request<Incoming>, Response = http::Response<SentBody<B>>>
@@ -207,7 +207,7 @@ impl Accept<'_> {
         let (mut io, connection) = track::<L>(io, self.limits);
         io.keep(Arc::clone(&seat));
         self.watch.add(&connection);
-        let service = service(connection.clone(), addr);
+        let service = service(io.get_ref(), connection.clone(), addr);
         let streams = Streams::with_guard(seat);
         let builder = protocols::builder(self.limits, self.watch.clock(), streams);
         let served = builder.serve_connection_with_upgrades(TokioIo::new(io), service);

@@ -12,13 +12,16 @@ use http::{
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::message::body::Body;
+use crate::{message::body::Body, tower::grpc};
 
 pin_project! {
     /// The service's body, or the empty one of a response that it knows nothing of.
+    #[derive(Debug)]
     #[project = OrEmptyProj]
-    pub(crate) enum OrEmpty<B> {
+    pub enum OrEmpty<B> {
+        #[doc(hidden)]
         Body { #[pin] body: B },
+        #[doc(hidden)]
         Empty,
     }
 }
@@ -64,6 +67,17 @@ impl From<OrEmpty<Self>> for Body {
 pub(super) fn empty<B>(status: StatusCode) -> http::Response<OrEmpty<B>> {
     let mut response = http::Response::new(OrEmpty::Empty);
     *response.status_mut() = status;
+    response
+}
+
+/// The answer of a service that panicked.
+pub(super) fn panicked<B>(is_grpc: bool) -> http::Response<OrEmpty<B>> {
+    if !is_grpc {
+        return empty(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    // gRPC has its status in the headers of a 200.
+    let mut response = empty(StatusCode::OK);
+    *response.headers_mut() = grpc::internal();
     response
 }
 

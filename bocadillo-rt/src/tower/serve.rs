@@ -1,44 +1,47 @@
 //! Serves any tower service on our own server.
 
-use std::{fmt, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    panic::Location,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use crate::{
-    background::Runner,
+    background::{Peer, Runner},
     error::{BoxError, Result},
+    guard::{guarded, log},
     message::body::Body,
+    sent::Connection,
     server::{
+        detach::Detached,
         limits::Limits,
         listener::{Listener, Removing},
         run::Server,
         shutdown::Shutdown,
     },
-    tower::service::Foreign,
+    tower::{connection::HyperService, service::Foreign},
 };
 
-/// Serves any tower service, exactly as an [`App`](crate::App) is served.
+/// Serves any tower service, exactly as an [`App`](crate::App) is served: an axum router, tonic's
+/// routes, or a function of [`service_fn`](crate::service_fn).
 ///
 /// The service registers its tasks on the [`Background`](crate::background::Background) in the
-/// extensions of the request.
+/// extensions of the request. A handler whose client leaves runs to its end, within the
+/// [limits](Limits::max_detached); `serve` boxes the service's future for that.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use bocadillo::{Body, background::Background};
+/// use bocadillo::{Body, background::Background, service_fn};
 /// use http::{Request, Response};
 /// use std::convert::Infallible;
 ///
-/// # struct ServiceFn<F>(F);
-/// # impl<F, Fut> tower_service::Service<Request<Body>> for ServiceFn<F>
-/// # where F: FnMut(Request<Body>) -> Fut, Fut: Future<Output = Result<Response<Body>, Infallible>> {
-/// #     type Response = Response<Body>; type Error = Infallible; type Future = Fut;
-/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> { Ok(()).into() }
-/// #     fn call(&mut self, req: Request<Body>) -> Fut { (self.0)(req) }
-/// # }
-/// # impl<F: Clone> Clone for ServiceFn<F> { fn clone(&self) -> Self { ServiceFn(self.0.clone()) } }
-/// # fn service_fn<F>(f: F) -> ServiceFn<F> { ServiceFn(f) }
 /// async fn respond(req: Request<Body>) -> Result<Response<Body>, Infallible> {
 ///     if let Some(res) = req.extensions().get::<Background>() {
 ///         res.background(async { println!("sent") });
@@ -51,7 +54,23 @@ use crate::{
 /// bocadillo::serve(listener, service_fn(respond)).await
 /// # }
 /// ```
-pub fn serve<L, S: Served>(listener: L, service: S) -> Serve<L, S> {
+///
+/// A router of axum is passed as it is, in place of `axum::serve(listener, router)`; not its
+/// `into_make_service()`, which is one service for each connection:
+///
+/// ```no_run
+/// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// let router = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// bocadillo::serve(listener, router).await
+/// # }
+/// ```
+#[track_caller]
+pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S>
+where
+    L: Listener,
+    S: Served,
+{
     Serve {
         listener,
         service,
@@ -59,40 +78,115 @@ pub fn serve<L, S: Served>(listener: L, service: S) -> Serve<L, S> {
         limits: Limits::new(),
         shutdown: Shutdown::default(),
         shutdown_delay: Duration::ZERO,
+        on_connect: Vec::new(),
+        location: Location::caller(),
     }
 }
 
-/// A tower service of HTTP, which [`serve`] takes: what else it is given, is an error at the call.
-#[doc(hidden)]
+/// What [`serve`] takes: any tower service of HTTP that is `Clone + Send + 'static`, whose future is
+/// `Send`, and whose errors can be boxed. It need not be `Sync`.
+///
+/// It is implemented for all of them, and for nothing else.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     label = "expected a tower service of HTTP requests and responses",
-    note = "pass the router itself, not `router.into_make_service()`"
+    note = "pass an axum router itself, not its `into_make_service()`, and with its state: `router.with_state(…)`",
+    note = "the service must be `Clone + Send + 'static`, its future `Send`, and its errors `Into<BoxError>`"
 )]
-pub trait Served {}
+pub trait Served: Sized + Clone + Send + 'static {
+    /// Serves each connection by a clone of this service.
+    #[doc(hidden)]
+    fn run<L: Listener>(serve: Serve<L, Self>) -> Serving;
+}
+
+/// The future of [`Serve`].
+type Serving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 #[diagnostic::do_not_recommend]
-impl<S, B> Served for S where S: Service<http::Request<Body>, Response = http::Response<B>> {}
+impl<S, B> Served for S
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn run<L: Listener>(serve: Serve<L, S>) -> Serving {
+        let Serve {
+            listener,
+            service,
+            runner,
+            limits,
+            shutdown,
+            shutdown_delay,
+            on_connect,
+            location,
+        } = serve;
+        runner.adopt_current();
+        let runner = runner.of_server();
+        let listener = Removing::new(listener);
+        // It need not be `Sync`; each connection has a clone.
+        let service = Mutex::new(service);
+        let detached = Arc::new(Detached::new(&limits));
+        Box::pin(async move {
+            let serve = |io: &L::Io, connection: Connection, addr| {
+                let service = service.lock().unwrap_or_else(PoisonError::into_inner);
+                let extensions = extensions(&on_connect, io, addr);
+                let peer = Arc::new(Peer { connection, addr });
+                let foreign = Foreign::new(service.clone(), runner.clone(), peer);
+                let foreign = foreign.with_extensions(extensions);
+                HyperService::of(foreign, runner.clone(), Arc::clone(&detached), location)
+            };
+            let server = Server {
+                limits: &limits,
+                runner: &runner,
+                end: None,
+                shutdown_delay,
+            };
+            server.run(listener, shutdown.wait(), serve).await
+        })
+    }
+}
+
+/// What the requests of a new connection have in their extensions.
+fn extensions<Io>(
+    on_connect: &[OnConnect<Io>],
+    io: &Io,
+    addr: Option<SocketAddr>,
+) -> http::Extensions {
+    let mut extensions = http::Extensions::new();
+    for insert in on_connect {
+        if let Err(panic) = guarded(|| insert(io, addr, &mut extensions)) {
+            log(|| tracing::error!(panic, "a function of `on_connect` panicked"));
+        }
+    }
+    extensions
+}
+
+type OnConnect<Io> = Box<dyn Fn(&Io, Option<SocketAddr>, &mut http::Extensions) + Send + Sync>;
 
 /// A server of a tower service; awaiting it serves until it is [to end](crate::App::serve).
 #[must_use = "a server does nothing until it is awaited"]
-pub struct Serve<L, S> {
+pub struct Serve<L: Listener, S> {
     listener: L,
     service: S,
     runner: Runner,
     limits: Limits,
     shutdown: Shutdown,
     shutdown_delay: Duration,
+    on_connect: Vec<OnConnect<L::Io>>,
+    location: &'static Location<'static>,
 }
 
-impl<L, S> Serve<L, S> {
+impl<L: Listener, S> Serve<L, S> {
     /// Sets the runner of background tasks.
     pub fn background(self, runner: impl Into<Runner>) -> Self {
         let runner = runner.into();
         Self { runner, ..self }
     }
 
-    /// Sets the limits. Those on bodies and detached views are for the service itself to keep.
+    /// Sets the limits. Those on bodies are for the service itself to keep.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
@@ -110,51 +204,61 @@ impl<L, S> Serve<L, S> {
             ..self
         }
     }
+
+    /// Puts a value into the extensions of every request of a connection: what its IO knows, as the
+    /// certificates of a TLS client, or the credentials of a Unix socket's.
+    ///
+    /// The function is called once for each connection, after a TLS handshake, and must not block. A
+    /// panic of it is logged; the connection is then served without the value. Several functions may be
+    /// given, for several types.
+    ///
+    /// With feature `axum` the extractor `ConnectInfo<SocketAddr>` works without this. For tonic's
+    /// `remote_addr()` the function is
+    /// `|io, _| tonic::transport::server::Connected::connect_info(io)`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bocadillo::service_fn;
+    /// # use bocadillo::Body; use http::{Request, Response}; use std::convert::Infallible;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(Option<u32>);
+    ///
+    /// # async fn respond(_req: Request<Body>) -> Result<Response<Body>, Infallible> { Ok(Response::default()) }
+    /// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
+    /// let listener = tokio::net::UnixListener::bind("service.sock")?;
+    /// bocadillo::serve(listener, service_fn(respond))
+    ///     .on_connect(|io: &tokio::net::UnixStream, _addr| {
+    ///         User(io.peer_cred().ok().map(|user| user.uid()))
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn on_connect<T: Clone + Send + Sync + 'static>(
+        mut self,
+        f: impl Fn(&L::Io, Option<SocketAddr>) -> T + Send + Sync + 'static,
+    ) -> Self {
+        self.on_connect.push(Box::new(move |io, addr, extensions| {
+            extensions.insert(f(io, addr));
+        }));
+        self
+    }
 }
 
-impl<L, S, B> IntoFuture for Serve<L, S>
-where
-    L: Listener,
-    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+impl<L: Listener, S: Served> IntoFuture for Serve<L, S> {
     type Output = Result<()>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+    type IntoFuture = Serving;
 
     /// # Errors
     ///
     /// The future ends with an error if the system has no thread for the server's watch.
-    fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            listener,
-            service,
-            runner,
-            limits,
-            shutdown,
-            shutdown_delay,
-        } = self;
-        runner.adopt_current();
-        let runner = runner.of_server();
-        let listener = Removing::new(listener);
-        Box::pin(async move {
-            let serve =
-                |connection, addr| Foreign::new(service.clone(), runner.clone(), connection, addr);
-            let server = Server {
-                limits: &limits,
-                runner: &runner,
-                end: None,
-                shutdown_delay,
-            };
-            server.run(listener, shutdown.wait(), serve).await
-        })
+    fn into_future(self) -> Serving {
+        S::run(self)
     }
 }
 
-impl<L, S> fmt::Debug for Serve<L, S> {
+impl<L: Listener, S> fmt::Debug for Serve<L, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
             .field("limits", &self.limits)

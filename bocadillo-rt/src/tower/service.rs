@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -17,43 +17,43 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    background::{Background, Meta, Runner, is_failure},
+    background::{Background, Peer, Runner, is_failure},
     error::BoxError,
     guard::{guarded, log},
-    message::{
-        authority,
-        body::Body,
-        context::{ClientAddr, FramedOutside},
-    },
+    message::{authority, body::Body},
     sent::{
-        Connection, Delivery, Origin, RequestGuard, SentBody,
+        Delivery, Origin, RequestGuard, SentBody,
         framing::{self, may_have_content},
     },
-    server::turn::must_yield,
-    tower::answer::{OrEmpty, answer_head, empty, held_back},
+    server::{detach::is_detached, turn::must_yield},
+    tower::{
+        answer::{OrEmpty, answer_head, empty, held_back, panicked},
+        grpc,
+        registered::Registered,
+    },
 };
 
 /// The service, for one connection.
 pub(crate) struct Foreign<S> {
     service: S,
     runner: Runner,
-    connection: Connection,
-    addr: Option<SocketAddr>,
+    peer: Arc<Peer>,
+    /// What each request of the connection has in its extensions.
+    extensions: http::Extensions,
 }
 
 impl<S> Foreign<S> {
-    pub(crate) fn new(
-        service: S,
-        runner: Runner,
-        connection: Connection,
-        addr: Option<SocketAddr>,
-    ) -> Self {
+    pub(crate) fn new(service: S, runner: Runner, peer: Arc<Peer>) -> Self {
         Self {
             service,
             runner,
-            connection,
-            addr,
+            peer,
+            extensions: http::Extensions::new(),
         }
+    }
+
+    pub(crate) fn with_extensions(self, extensions: http::Extensions) -> Self {
+        Self { extensions, ..self }
     }
 }
 
@@ -65,20 +65,24 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
         origin: Origin,
     ) -> ForeignFuture<S> {
         let version = request.version();
-        let background = Background::default();
+        let background = Background::with_peer(Arc::clone(&self.peer));
         let extensions = request.extensions_mut();
-        extensions.insert(background.clone());
-        // An app within asks it whether the client has left.
-        extensions.insert(self.connection.clone());
-        extensions.insert(FramedOutside);
-        if let Some(addr) = self.addr {
-            extensions.insert(ClientAddr(addr));
+        if !self.extensions.is_empty() {
+            extensions.extend(self.extensions.clone());
         }
+        #[cfg(feature = "axum")]
+        if let Some(addr) = self.peer.addr {
+            extensions.insert(axum::extract::ConnectInfo(addr));
+        }
+        extensions.insert(background.clone());
         let exchange = Exchange {
             method: request.method().clone(),
-            background,
-            runner: self.runner.clone(),
-            connection: self.connection.clone(),
+            is_grpc: grpc::is_grpc(request.headers()),
+            registered: Registered {
+                background,
+                runner: self.runner.clone(),
+            },
+            peer: Arc::clone(&self.peer),
             version,
             busy: Some(busy),
             has_yielded: false,
@@ -94,21 +98,11 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
         };
         ForeignFuture { stage, exchange }
     }
-}
 
-impl<S, B> hyper::service::Service<http::Request<Incoming>> for Foreign<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
-    B: HttpBody,
-    B::Error: Into<BoxError>,
-{
-    type Response = http::Response<SentBody<OrEmpty<B>>>;
-    type Error = S::Error;
-    type Future = ForeignFuture<S>;
-
-    fn call(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
+    /// Calls the service with a request as hyper has read it.
+    pub(super) fn begin_incoming(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
         let version = request.version();
-        let busy = self.connection.begin(version);
+        let busy = self.peer.connection.begin(version);
         let (head, body) = request.into_parts();
         let has_host = authority::has_valid_host(&head);
         let body = Body::incoming(body, &busy, version);
@@ -162,9 +156,9 @@ impl<S, F> Stage<S, F> {
 /// What is known of the request, apart from the service.
 struct Exchange {
     method: Method,
-    background: Background,
-    runner: Runner,
-    connection: Connection,
+    is_grpc: bool,
+    registered: Registered,
+    peer: Arc<Peer>,
     version: Version,
     busy: Option<RequestGuard>,
     has_yielded: bool,
@@ -185,7 +179,7 @@ where
         let exchange = &mut *this.exchange;
         if !exchange.has_yielded {
             exchange.has_yielded = true;
-            if must_yield(&exchange.runner, &exchange.connection) {
+            if must_yield(&exchange.registered.runner, &exchange.peer.connection) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -200,7 +194,7 @@ where
             Err(panic) => {
                 this.stage.as_mut().clear();
                 log(|| tracing::error!(panic, "service panicked"));
-                empty(StatusCode::INTERNAL_SERVER_ERROR)
+                panicked(this.exchange.is_grpc)
             }
         };
         Poll::Ready(Ok(this.exchange.hand_over(response)))
@@ -282,46 +276,25 @@ impl Exchange {
         B::Error: Into<BoxError>,
     {
         self.frame(&mut response);
-        let mut slot = self.background.close(&self.runner);
         let status = response.status();
         let (mut head, body) = response.into_parts();
         let mut body = SentBody::plain(body);
         body.keep(&head.headers, self.origin.clone());
+        let has_failed = is_failure(status) || self.is_grpc && grpc::has_failed(&head.headers);
         let (headers, version) = (&mut head.headers, self.version);
-        if slot.is_empty() {
-            self.connection.watch_wrapped(headers, &mut body, version);
-        } else {
-            let has_failed = is_failure(status);
-            if has_failed {
-                slot.view_failed();
+        let connection = &self.peer.connection;
+        match self.registered.accept(Some(status), has_failed) {
+            None => connection.watch_wrapped(headers, &mut body, version),
+            // There is nobody any more to send it to.
+            Some(on_done) if is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
+            Some(on_done) => {
+                connection.track_wrapped(status, headers, &mut body, version, on_done);
             }
-            let on_done = self.runner.accept(&mut slot, |meta| {
-                self.background.describe(meta);
-                meta.status = Some(status);
-                meta.has_failed = has_failed;
-            });
-            self.connection
-                .track_wrapped(status, headers, &mut body, version, on_done);
         }
         if let Some(busy) = self.busy.take() {
             body.keep_busy(busy);
         }
         http::Response::from_parts(head, body)
-    }
-}
-
-impl Drop for Exchange {
-    /// The client has left, or the service has failed: what was registered runs.
-    fn drop(&mut self) {
-        let mut slot = self.background.close(&self.runner);
-        if !slot.is_empty() {
-            slot.view_failed();
-            let on_done = self.runner.accept(&mut slot, |meta: &mut Meta| {
-                self.background.describe(meta);
-                meta.has_failed = true;
-            });
-            on_done.done(Delivery::Aborted { bytes: 0 });
-        }
     }
 }
 

@@ -6,10 +6,11 @@ use http::{HeaderMap, Method, Uri, Version, header::AsHeaderName};
 
 use super::source::{Source, Unreadable};
 use crate::{
+    background::{Background, Peer},
     error::{Error, HttpError, Result},
     message::{
         body::Body,
-        context::{ClientAddr, RequestSettings, StateMap, Transport},
+        context::{RequestSettings, StateMap, Transport},
         params::{FromParam, Params},
     },
     sent::Connection,
@@ -133,8 +134,13 @@ impl Request {
         match self.transport.conn() {
             Some(conn) => conn.addr,
             // Layers around the app, or another app, are between it and the connection.
-            None => self.extensions().get::<ClientAddr>().map(|addr| addr.0),
+            None => self.peer()?.addr,
         }
+    }
+
+    /// The connection of our own server, as a service around the app knows it.
+    fn peer(&self) -> Option<&Peer> {
+        self.extensions().get::<Background>()?.peer()
     }
 
     /// Returns what middleware has left.
@@ -194,7 +200,7 @@ impl Request {
     fn connection(&self) -> Option<&Connection> {
         match self.transport.conn() {
             Some(conn) => Some(&conn.connection),
-            None => self.extensions().get(),
+            None => Some(&self.peer()?.connection),
         }
     }
 

@@ -1,0 +1,57 @@
+//! One request within a server that is not ours: its tasks start when that was handed the response.
+
+use http_body::Body as HttpBody;
+use tower_service::Service;
+
+use crate::{
+    background::{Background, Runner, is_failure},
+    guard::{catch, log},
+    sent::{Delivery, Handed},
+    server::detach::is_detached,
+    tower::{
+        answer::{OrEmpty, held_back, panicked},
+        grpc,
+        registered::Registered,
+    },
+};
+
+/// Calls a service that is ready, with a [`Background`] in the request's extensions.
+pub(crate) async fn answer<S, ReqB, B>(
+    mut service: S,
+    mut request: http::Request<ReqB>,
+    runner: Runner,
+) -> Result<http::Response<Handed<OrEmpty<B>>>, S::Error>
+where
+    S: Service<http::Request<ReqB>, Response = http::Response<B>>,
+    B: HttpBody,
+{
+    if runner.holds_back() {
+        return Ok(held_back().map(Handed::plain));
+    }
+    runner.adopt_current();
+    let background = Background::default();
+    request.extensions_mut().insert(background.clone());
+    let is_grpc = grpc::is_grpc(request.headers());
+    let method = request.method().clone();
+    let registered = Registered { background, runner };
+    let response = match catch(async move { service.call(request).await }).await {
+        Ok(answered) => answered?.map(|body| OrEmpty::Body { body }),
+        Err(panic) => {
+            log(|| tracing::error!(panic, "service panicked"));
+            panicked(is_grpc)
+        }
+    };
+    let status = response.status();
+    let has_failed = is_failure(status) || is_grpc && grpc::has_failed(response.headers());
+    let Some(on_done) = registered.accept(Some(status), has_failed) else {
+        return Ok(response.map(Handed::plain));
+    };
+    if is_detached() {
+        // There is nobody any more to send it to.
+        on_done.done(Delivery::Aborted { bytes: 0 });
+        return Ok(response.map(Handed::plain));
+    }
+    let (head, body) = response.into_parts();
+    let body = Handed::tracked(body, &method, status, &head.headers, on_done);
+    Ok(http::Response::from_parts(head, body))
+}
