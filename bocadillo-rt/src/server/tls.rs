@@ -1,24 +1,4 @@
 //! TLS connections, by rustls.
-//!
-//! A [`Listener`] makes each connection of another listener a TLS connection. ALPN offers HTTP/2,
-//! HTTP/1.1 and HTTP/1.0. A response counts as sent when its last byte was encrypted and the kernel
-//! has accepted it, as without TLS.
-//!
-//! Handshakes run concurrently, so a slow one does not delay other connections. Their number and
-//! their time are limited.
-//!
-//! # Examples
-//!
-//! ```no_run
-//! use bocadillo::{App, tls};
-//! use tokio::net::TcpListener;
-//!
-//! # #[tokio::main] async fn main() -> bocadillo::Result<()> {
-//! let config = tls::Config::from_pem_files("cert.pem", "key.pem")?;
-//! let listener = TcpListener::bind("0.0.0.0:8443").await?;
-//! App::new().serve_with(tls::Listener::new(listener, config)).await
-//! # }
-//! ```
 
 use std::{
     fmt, io,
