@@ -212,7 +212,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.nothing_offered();
-        let filled = buf.filled().len();
+        let room = buf.remaining();
         let polled = if self.ahead.is_empty() {
             Pin::new(&mut self.io).poll_read(cx, buf)
         } else {
@@ -222,11 +222,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedIo<T> {
         activity.must_look.store(false, Relaxed);
         // Also at the end of the input: hyper does not read again.
         activity.is_read_paused.store(polled.is_ready(), Relaxed);
-        let bytes = buf.filled().len() - filled;
+        let bytes = room - buf.remaining();
         if bytes > 0 {
             Activity::add(&activity.received, bytes as u64);
             activity.has_unread.store(true, Relaxed);
-        } else if matches!(polled, Poll::Ready(Ok(()))) && buf.remaining() > 0 {
+        } else if matches!(polled, Poll::Ready(Ok(()))) && room > 0 {
             self.ahead.has_ended = true;
         }
         polled
