@@ -1,4 +1,4 @@
-//! Takes what a view has registered, until its response is out.
+//! Accepts the tasks of a response, which wait until the response is sent or aborted.
 
 use std::{mem, pin::Pin, sync::Arc};
 
@@ -18,18 +18,17 @@ use crate::sent::{Delivery, Done, OnDone};
 /// Several tasks that wait for one response. Each knows its runner.
 struct Several {
     tasks: Registrations,
-    /// Told when all have been released; a follow-up's is its parent's, and not its to tell.
+    /// Notified when all tasks were released. Never that of a follow-up, whose parent notifies it.
     group: Option<Arc<Group>>,
 }
 
 impl Runner {
-    /// Takes what a view has registered: from now on it waits for its response. The caller must
-    /// invoke the returned callback when the response is done. `fill` says what is known of the
-    /// response.
+    /// Accepts the tasks that a view has registered: they wait for its response. The caller must invoke
+    /// the returned callback when the response is done. `fill` describes the response.
     pub(crate) fn accept(&self, tasks: &mut Registrations, fill: impl FnOnce(&mut Meta)) -> OnDone {
         let is_limited = self.refuses_overflow();
         let group = self.accept_all(tasks, fill, is_limited);
-        // Most are one, which is in a box already.
+        // Most responses have one task, which is in a box already.
         if group.is_none() && !tasks.has_rest() {
             if let Some(only) = tasks.first.take() {
                 return only.job.into_done();
@@ -69,7 +68,7 @@ impl Runner {
             return self.accept_unstarted(tasks, meta);
         };
         let info = first.info_mut();
-        // Where it stays: it would be moved otherwise.
+        // Filled in place: `Meta` is large.
         fill(&mut info.meta);
         info.meta.runner = Some(self.clone());
         if launch::needs_times(self, info) {
@@ -97,7 +96,7 @@ impl Runner {
         group
     }
 
-    /// Registers what there is, of which `wanted` tasks are to run; returns how many of them may.
+    /// Registers `wanted` tasks and those that will not start; returns how many tasks may run.
     #[inline]
     fn register(&self, tasks: &Registrations, wanted: usize, is_limited: bool) -> usize {
         let unstarted = tasks.unstarted().iter().map(|unstarted| unstarted.state);
@@ -108,7 +107,7 @@ impl Runner {
         accepted
     }
 
-    /// There are only tasks that will not start.
+    /// Accepts a response with only tasks that will not start.
     #[cold]
     fn accept_unstarted(&self, tasks: &mut Registrations, mut meta: Meta) -> Option<Arc<Group>> {
         self.register(tasks, 0, false);
@@ -117,7 +116,7 @@ impl Runner {
         meta.group
     }
 
-    /// All but the first task, and those that will not start.
+    /// Accepts all tasks but the first one, and those that will not start.
     #[cold]
     fn accept_rest(&self, tasks: &mut Registrations, accepted: usize, meta: &Meta) {
         self.report_unstarted(tasks.take_unstarted(), meta);
@@ -133,7 +132,7 @@ impl Runner {
         }
     }
 
-    /// There is no runtime for them.
+    /// Refuses all tasks: no runtime can run them.
     #[cold]
     fn refuse_all(&self, tasks: &mut Registrations, meta: Meta) -> Option<Arc<Group>> {
         let all = tasks.take_tasks();
@@ -192,7 +191,7 @@ impl Done for Several {
                 launch::hand_over(&runner, job);
             }
         }
-        // The last one would be the first: see `Pool::clear_last_woken`.
+        // Otherwise the last task would run first: see `Pool::clear_last_woken`.
         match last {
             Some((runner, job)) if are_several => launch::hand_over_behind(&runner, job),
             Some((runner, job)) => launch::hand_over(&runner, job),

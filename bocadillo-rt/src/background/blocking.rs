@@ -1,8 +1,8 @@
 //! Functions that block, as tasks.
 //!
-//! The permit of a function is taken before its task starts, so its time is that of the function. It
-//! goes with the function and not with the task: nothing can end a function that runs, and one whose
-//! task has timed out still takes its thread. A function that was not called by then never is.
+//! A function's permit is taken before its task starts, so that the task's time is the function's. The
+//! function keeps the permit, not the task: a running function cannot be stopped, and keeps its thread
+//! after its task has timed out. A function that was not called before its task ended is never called.
 
 use std::{
     panic::Location,
@@ -15,14 +15,12 @@ use super::{
     context,
     job::{Ended, with_current},
     outcome::Outcome,
-    report::Unfinished,
-    runner::Runner,
     task::{Task, name_of},
 };
 
 impl Task {
-    /// Creates a task of a function that blocks or computes: it runs on a thread where that hurts
-    /// nobody, and no more of them at a time than [`max_blocking`](super::Builder::max_blocking).
+    /// Creates a task of a function that blocks or computes. It runs on a thread of its own; at most
+    /// [`max_blocking`](super::Builder::max_blocking) such functions run at a time.
     ///
     /// A function that runs cannot be stopped: after its timeout, or at shutdown, the task is
     /// reported, and the function goes on.
@@ -61,7 +59,7 @@ impl Task {
     }
 }
 
-/// Calls `function` on a thread for that, with a permit of the runner's.
+/// Calls `function` on a thread that may block, with a permit of the runner's.
 async fn run<F, T>(function: F) -> Ended
 where
     F: FnOnce() -> T + Send + 'static,
@@ -79,7 +77,10 @@ where
     let trace = with_current(|info| info.trace.clone()).unwrap_or_default();
     let called = spawn_blocking(move || {
         let (function, permit) = take(&thread)?;
-        let _running = Running::new(runner, context.unfinished(), permit);
+        // The function is under way until it returns, whatever became of its task. The permit is
+        // dropped first, so that the next function finds it.
+        let _active = runner.map(|runner| runner.enter(context.unfinished()));
+        let _permit = permit;
         Some(context.scope(&trace, || function().into_result()))
     });
     let ended = called.await;
@@ -99,38 +100,11 @@ fn take<F>(place: &Place<F>) -> Option<(F, Option<OwnedSemaphorePermit>)> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Takes the function from its thread when the task ends before the call.
+/// Takes the function back from its thread if the task ends before the call.
 struct Uncalled<F>(Arc<Place<F>>);
 
 impl<F> Drop for Uncalled<F> {
     fn drop(&mut self) {
         drop(take(&self.0));
-    }
-}
-
-/// A function that runs: under way until it returns, whatever became of its task.
-struct Running {
-    runner: Option<Runner>,
-    key: usize,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Running {
-    fn new(runner: Option<Runner>, what: Unfinished, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let key = runner.as_ref().map_or(0, |runner| runner.enter(what));
-        Self {
-            runner,
-            key,
-            permit,
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.permit.take());
-        if let Some(runner) = &self.runner {
-            runner.exit(self.key);
-        }
     }
 }

@@ -6,25 +6,26 @@ use tokio::sync::Semaphore;
 
 use super::report::Report;
 
-/// What becomes of registrations beyond [`max_waiting`](Builder::max_waiting).
+/// What happens to registrations beyond [`max_waiting`](Builder::max_waiting).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// They are refused: dropped, counted, logged and reported.
+    /// The tasks are refused: dropped, counted, logged and reported.
     #[default]
     Refuse,
-    /// They are accepted, and the server (of an [`App`](crate::App), or of [`serve`](crate::serve))
-    /// answers new requests by 503 with `Retry-After` until there is room. Requests under way, whose
-    /// tasks are the excess, are never failed for it.
+    /// The tasks are accepted, and the server (of an [`App`](crate::App), or of [`serve`](crate::serve))
+    /// answers new requests by 503 with `Retry-After` until there is room. Requests under way, which
+    /// register the excess, never fail for it.
     ///
-    /// All requests are held back, also those whose views register nothing: before a view has run
-    /// nobody knows. Follow-ups beyond the limit are refused: no request can be held back for them.
+    /// All new requests are held back, also those whose views would register nothing: the server cannot
+    /// know that before a view runs. Follow-ups beyond the limit are refused, since holding back requests
+    /// would not help.
     HoldBack,
 }
 
 type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 
-/// A task's future, as a wrapper gets it and gives it back.
+/// The future of a task, as a wrapper takes and returns it.
 pub(super) type Wrapped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Wrap = Arc<dyn Fn(Wrapped) -> Wrapped + Send + Sync>;
@@ -34,7 +35,7 @@ type Wrap = Arc<dyn Fn(Wrapped) -> Wrapped + Send + Sync>;
 ///
 /// # Settings
 ///
-/// | setting | default | why that much, and what happens beyond |
+/// | setting | default | reason, and what happens beyond |
 /// | --- | --- | --- |
 /// | where | [`dedicated`](Self::dedicated), half of the processors | a task that blocks or computes does not keep requests waiting |
 /// | [`max_running`](Self::max_running) | 1024 | more than a mail server or a database takes at once; the next ones wait |
@@ -45,9 +46,8 @@ type Wrap = Arc<dyn Fn(Wrapped) -> Wrapped + Send + Sync>;
 /// | [`drain_timeout`](Self::drain_timeout) | 25 s | container platforms give 30 s between SIGTERM and SIGKILL: what was cut off is named before |
 /// | [`blocking_threshold`](Self::blocking_threshold) | 100 ms | a poll of such a length is felt by users; it is logged |
 ///
-/// Extreme values are taken at their word: a `max_running` or `max_blocking` of 0 is 1, a
-/// `max_waiting` of 0 lets nothing wait (and so refuses every task), and the greatest number and the
-/// longest duration are no limit.
+/// Extreme values: a `max_running` or `max_blocking` of 0 counts as 1. With a `max_waiting` of 0 no task
+/// can wait, so every task is refused. The greatest number and the longest duration are no limit.
 ///
 /// # Examples
 ///
@@ -105,8 +105,8 @@ impl Default for Builder {
 impl Builder {
     /// Runs tasks on a runtime of their own, of so many threads (at least one).
     ///
-    /// The runtime is started with the first task. What a task of its needs from the requests'
-    /// runtime, as a connection pool that was opened there, works from here too: it is woken across.
+    /// The first task starts the runtime. A task may use resources of the requests' runtime, such as a
+    /// connection pool: wake-ups work across runtimes.
     pub fn dedicated(mut self, threads: usize) -> Self {
         self.placement = Placement::Dedicated(threads);
         self
@@ -114,7 +114,7 @@ impl Builder {
 
     /// Runs tasks on the runtime that serves their requests.
     ///
-    /// A task starts some microseconds earlier than on a runtime of its own. But one that blocks its
+    /// A task starts some microseconds earlier than on a runtime of its own. But a task that blocks its
     /// thread, or computes for long, keeps requests waiting.
     pub fn current(mut self) -> Self {
         self.placement = Placement::Current;
@@ -140,15 +140,15 @@ impl Builder {
         self
     }
 
-    /// Sets what becomes of registrations beyond [`max_waiting`](Self::max_waiting).
+    /// Sets what happens to registrations beyond [`max_waiting`](Self::max_waiting).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Sets how long a task may run that says nothing else itself; `None` for ever.
+    /// Sets how long a task may run unless it has a timeout of its own; `None` is no limit.
     ///
-    /// A task that has reached its limit is dropped where it next waits.
+    /// A task that has reached its limit is dropped when it next waits.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -160,14 +160,15 @@ impl Builder {
         self
     }
 
-    /// Sets from which length on a single poll of a task is logged: it has blocked its thread.
+    /// Sets how long a single poll of a task may take: a longer poll has blocked its thread, and is
+    /// logged.
     pub fn blocking_threshold(mut self, threshold: Duration) -> Self {
         self.blocking_threshold = threshold;
         self
     }
 
-    /// Has this called with the report of every task, where the task ends: it must not block. If it
-    /// panics, that is logged.
+    /// Sets a callback for the report of every task. It is called where the task ends, so it must not
+    /// block. A panic of the callback is logged.
     ///
     /// # Examples
     ///
@@ -186,8 +187,8 @@ impl Builder {
         self
     }
 
-    /// Wraps the future of every task, to give it what is local to the request: called where the
-    /// view has ended, within whatever the middleware around the app has set.
+    /// Sets a function that wraps the future of every task, for example to pass on task-locals of the
+    /// request. It is called when the view has ended, within the middleware around the app.
     ///
     /// # Examples
     ///

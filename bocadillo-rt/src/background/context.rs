@@ -1,4 +1,4 @@
-//! What a running task knows of itself.
+//! The context of a running task.
 
 use std::{fmt, panic::Location};
 
@@ -29,7 +29,7 @@ pub fn current() -> Context {
 
 /// Returns the context of the task that calls this, or `None` outside of one.
 ///
-/// What a task gives to `tokio::spawn` or to another thread is outside: use [`Context::spawn`].
+/// Code that a task passes to `tokio::spawn` or to another thread is outside: use [`Context::spawn`].
 #[must_use]
 pub fn try_current() -> Option<Context> {
     let mut meta = with_current(|info| Box::new(info.meta.clone()))?;
@@ -40,7 +40,7 @@ pub fn try_current() -> Option<Context> {
     Some(Context(meta))
 }
 
-/// A running task: its name, its response, and what it leaves behind.
+/// The context of a running task: its name, its response, its follow-ups.
 #[derive(Clone)]
 pub struct Context(Box<Meta>);
 
@@ -63,7 +63,7 @@ impl Context {
         self.0.location
     }
 
-    /// Returns what became of the response that the task belongs to.
+    /// Returns whether the response of the task was sent.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.0.delivery.unwrap_or(Delivery::Unknown)
@@ -75,8 +75,8 @@ impl Context {
         self.0.status
     }
 
-    /// Waits until a shutdown asks the task to end: a tenth of its time before that is over, and at
-    /// most a second. A task that does not end is dropped then.
+    /// Waits until a shutdown asks the task to end: when a tenth of the shutdown's time is left, and at
+    /// most a second. A task that has not ended when the time is over is dropped.
     ///
     /// # Cancel safety
     ///
@@ -105,8 +105,8 @@ impl Context {
         }
     }
 
-    /// Returns whether a shutdown has asked the task to end: for a function of
-    /// [`Task::blocking`](super::Task::blocking), which nothing but itself can end.
+    /// Returns whether a shutdown has asked the task to end. For functions of
+    /// [`Task::blocking`](super::Task::blocking), which have to end by themselves.
     ///
     /// # Examples
     ///
@@ -129,11 +129,11 @@ impl Context {
         self.0.runner.as_ref().is_some_and(Runner::is_cancelled)
     }
 
-    /// Starts a task that this one leaves behind: limited, counted, drained and reported like
-    /// itself. It runs from now on, beside this one.
+    /// Starts a follow-up: a task that is limited, counted, drained and reported like this one. It runs
+    /// at once, concurrently.
     ///
-    /// [`max_waiting`](super::Builder::max_waiting) holds for follow-ups whatever the
-    /// [overflow](super::Overflow) policy: one beyond the limit is refused.
+    /// A follow-up beyond [`max_waiting`](super::Builder::max_waiting) is refused, whatever the
+    /// [overflow](super::Overflow) policy.
     #[track_caller]
     pub fn spawn(&self, task: impl IntoTask) {
         if let Some(runner) = &self.0.runner {

@@ -1,11 +1,10 @@
-//! The end: of a runner, or of one server's share of it.
+//! Ends a runner, or one server's share of it.
 //!
-//! 1. What is under way ends by itself: views without a client, tasks, follow-ups, functions, and
-//!    the telling of all those.
-//! 2. Shortly before the deadline tasks are asked to end: [`Context::cancelled`](super::Context).
-//! 3. At the deadline what is left is cut off, and named.
+//! 1. Views without a client, tasks, follow-ups and functions end by themselves and are reported.
+//! 2. Shortly before the deadline the drain asks tasks to end: [`Context::cancelled`](super::Context).
+//! 3. At the deadline the drain cuts off everything that is left, and names it.
 //!
-//! One account has all of this (see `scheduler`), so each step is one wait for one number.
+//! One account counts all of these (see `scheduler`), so each step waits for one number.
 
 use std::{fmt, time::Duration};
 
@@ -19,31 +18,31 @@ use super::{
     stats::{Pending, Stats},
 };
 
-/// Of the time for draining, one part in so many is left between the request to end and the end.
+/// The request to end comes when this fraction of the time is left: a tenth.
 const GRACE_SHARE: u32 = 10;
 const MAX_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a task that was aborted may take to notice. It is dropped where it next waits.
+/// How long an aborted task may take to end. It is dropped when it next waits.
 const NOTICE: Duration = Duration::from_millis(100);
 
 /// What a shutdown has cut off.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DrainReport {
-    /// Tasks that had not ended at the deadline, or had found no room to start, and views without a
-    /// client: they were ended then.
+    /// Tasks that had not ended at the deadline, tasks that had found no room to start, and views without
+    /// a client. They were ended at the deadline.
     pub cut: Vec<Unfinished>,
-    /// What could not be ended: tasks that have not yielded since, and functions of
-    /// [`Task::blocking`](super::Task::blocking), also of tasks that had timed out before.
+    /// Tasks that did not yield and could not be ended, and functions of
+    /// [`Task::blocking`](super::Task::blocking), also those whose task had timed out before.
     pub still_running: Vec<Unfinished>,
-    /// How many tasks waited for their response: they are cancelled when that ends.
+    /// How many tasks waited for their response. They are cancelled when the response ends.
     pub waiting: usize,
     /// The runner's numbers in the end.
     pub stats: Stats,
 }
 
 impl DrainReport {
-    /// Returns `true` if everything had ended by itself.
+    /// Returns `true` if everything ended by itself.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.cut.is_empty() && self.still_running.is_empty() && self.waiting == 0
@@ -74,17 +73,16 @@ fn list(what: &str, unfinished: &[Unfinished]) -> Option<String> {
 }
 
 impl Runner {
-    /// Waits until nothing waits or runs, follow-ups included, and then ends the runner; what has
-    /// not ended after `limit` is cut off.
+    /// Waits until no task waits or runs, follow-ups included, and then ends the runner. Tasks that have
+    /// not ended after `limit` are cut off.
     ///
-    /// Shortly before that the tasks are [asked](super::Context::cancelled) to end. Afterwards the
-    /// runner accepts nothing: registrations are refused. An [`App`](crate::App) that serves drains
-    /// what its own requests have registered, by itself.
+    /// Shortly before `limit` the tasks are [asked](super::Context::cancelled) to end. Afterwards the
+    /// runner refuses all registrations. An [`App`](crate::App) that serves drains the tasks of its own
+    /// requests by itself.
     ///
     /// # Cancel safety
     ///
-    /// A drain that is dropped has asked the tasks to end if it was near its end, and changed
-    /// nothing else.
+    /// A dropped drain may have asked the tasks to end. It has changed nothing else.
     ///
     /// # Examples
     ///
@@ -135,7 +133,7 @@ impl Runner {
     }
 }
 
-/// When a shutdown asks, and when it cuts off.
+/// When a drain asks tasks to end, and when it cuts them off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     ask: Instant,
@@ -152,7 +150,7 @@ impl Deadline {
     }
 }
 
-/// Far enough, where tokio's own clock ends.
+/// Returns a later instant, bounded because tokio's clock is.
 fn later(limit: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
     Instant::now() + limit.min(FAR)

@@ -1,8 +1,8 @@
-//! What the log says of tasks.
+//! Writes the log lines of tasks.
 //!
-//! A failure is never invisible: where no subscriber takes errors, they go to stderr. Lines that a
-//! flood of requests could multiply are limited to one a second for each kind and place; the next
-//! line says how many were left out. A subscriber is a user's code: its panics stay here.
+//! A failure is never invisible: where no subscriber takes errors, they go to stderr. Lines that many
+//! requests could cause are limited to one a second for each kind and place. The next line says how many
+//! were left out. A subscriber is a user's code: its panics are caught here.
 
 use std::{
     collections::HashMap,
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::guard::log;
 
-/// A line of this kind and these places is written once in so long.
+/// The minimal time between two lines of the same kind and places.
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Place = &'static Location<'static>;
 
-/// Of lines that belong to no task.
+/// The place of lines that belong to no task.
 const HERE: Place = Location::caller();
 
 /// Calls `write` within the span of the task, and with the subscriber of its registration.
@@ -33,7 +33,7 @@ fn of_task(info: &Info, write: impl FnOnce()) {
     log(|| info.trace.within(write));
 }
 
-/// A task has ended, within its span.
+/// Logs the end of a task, within its span.
 pub(super) fn ended(info: &Info, end: &End) {
     of_task(info, || log_end(info, end));
 }
@@ -112,7 +112,7 @@ pub(super) fn skipped(info: &Info, why: &str) {
     );
 }
 
-/// A task whose response is out was cancelled before its start.
+/// Logs a task whose response is out and that was cancelled before its start.
 #[cold]
 pub(super) fn cancelled(info: &Info) {
     let (task, location) = (info.name(), info.location());
@@ -128,7 +128,7 @@ pub(super) fn cancelled(info: &Info) {
     });
 }
 
-/// A task was registered after its response was handed over.
+/// Logs a task that was registered after its response was handed over.
 #[cold]
 pub(super) fn late(info: &Info) {
     let (task, location) = (info.name(), info.location());
@@ -140,7 +140,7 @@ pub(super) fn late(info: &Info) {
     });
 }
 
-/// A task has blocked its thread.
+/// Logs a task that has blocked its thread.
 #[cold]
 pub(super) fn blocked(info: &Info, took: Duration) {
     let (task, location) = (info.name(), info.location());
@@ -155,7 +155,7 @@ pub(super) fn blocked(info: &Info, took: Duration) {
     });
 }
 
-/// A value of a task that will not run panicked when it was dropped.
+/// Logs a panic of a destructor of a task that will not run.
 #[cold]
 pub(super) fn destructor_panicked(info: &Info, panic: &str) {
     let task = info.name();
@@ -164,7 +164,7 @@ pub(super) fn destructor_panicked(info: &Info, panic: &str) {
     });
 }
 
-/// A callback of the user's has panicked.
+/// Logs a panic of a user's callback.
 #[cold]
 pub(super) fn callback_panicked(what: &'static str, panic: &str) {
     let Some(left_out) = limited((what, String::new(), HERE, None)) else {
@@ -173,7 +173,7 @@ pub(super) fn callback_panicked(what: &'static str, panic: &str) {
     log(|| tracing::error!(panic, left_out, "{what} panicked"));
 }
 
-/// The process ends with what this server has under way.
+/// Logs what this server has under way when a second signal ends the process.
 pub(crate) fn cut_off_by_signal(runner: &Runner) {
     cut_off("cut off by a second signal", &runner.unfinished());
     let waiting = runner.pending().waiting();
@@ -182,7 +182,7 @@ pub(crate) fn cut_off_by_signal(runner: &Runner) {
     }
 }
 
-/// A drain has cut something off. `what` says how.
+/// Logs what a drain has cut off. `what` says how.
 pub(super) fn cut_off(what: &'static str, unfinished: &[Unfinished]) {
     for Unfinished { name, location, .. } in unfinished {
         log(|| {
@@ -195,7 +195,7 @@ pub(super) fn cut_off(what: &'static str, unfinished: &[Unfinished]) {
     }
 }
 
-/// Names a kind of line: what it says, of which task, at which place.
+/// The kind of a line: its text, its task, its places.
 type Key = (&'static str, String, Place, Option<Place>);
 
 /// So many kinds are told apart within a second; more are a flood, of which nothing is written.

@@ -14,7 +14,8 @@ use super::worker::{self, BoxedWork, Pool, Worker};
 pub(super) enum Executor {
     /// The runtime that serves the requests.
     Current {
-        /// The workers of the first that served, also for tasks that are released outside of any.
+        /// The workers of the first runtime that served. They also run tasks that are released outside of
+        /// any runtime.
         adopted: OnceLock<Arc<Pool>>,
     },
     /// A runtime of its own.
@@ -35,7 +36,7 @@ impl Executor {
         })
     }
 
-    /// Returns as many threads as leave half of the processors to the requests.
+    /// Returns half the number of processors: the requests have the other half.
     pub(super) fn default_threads() -> usize {
         let processors = thread::available_parallelism().map_or(1, |number| number.get());
         (processors / 2).max(1)
@@ -49,14 +50,14 @@ impl Executor {
         }
     }
 
-    /// Remembers the current runtime, for tasks of which nothing else is known.
+    /// Remembers the current runtime, for tasks whose runtime is not known.
     pub(super) fn adopt_current(&self) {
         if let Ok(runtime) = Handle::try_current() {
             self.pool_of(runtime);
         }
     }
 
-    /// Returns the workers of a runtime that serves requests. The first such is remembered.
+    /// Returns the workers of a runtime that serves requests. The first runtime is remembered.
     pub(super) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
         if let Self::Current { adopted } = self {
             let pool = adopted.get_or_init(|| Arc::new(Pool::here(runtime.clone())));
@@ -67,8 +68,7 @@ impl Executor {
         Arc::new(Pool::here(runtime))
     }
 
-    /// Runs a task; `known` are the workers of the runtime for it, where the door or the test kit
-    /// knows that.
+    /// Runs a task; `known` are the workers of its runtime, where the door or the test kit knows it.
     #[inline]
     pub(super) fn run(&self, work: BoxedWork, known: Option<Arc<Pool>>) {
         match known.or_else(|| self.pool()) {
@@ -77,7 +77,7 @@ impl Executor {
         }
     }
 
-    /// As [`run`](Self::run), for a task that is woken by another one, which may go on.
+    /// Does the same as [`run`](Self::run) for a task that another task starts, which may go on.
     #[cold]
     pub(super) fn run_behind(&self, work: BoxedWork, known: Option<Arc<Pool>>) {
         match known.or_else(|| self.pool()) {
@@ -104,7 +104,7 @@ fn adopted_here(adopted: Option<&Arc<Pool>>) -> Option<Arc<Pool>> {
     is_here.then(|| Arc::clone(pool))
 }
 
-/// Runs a task on the current runtime. Without one it is dropped, which accounts for it.
+/// Runs a task on the current runtime. Without a runtime the worker is dropped, which cancels the task.
 #[cold]
 fn run_here(work: BoxedWork) {
     match Handle::try_current() {
@@ -113,10 +113,10 @@ fn run_here(work: BoxedWork) {
     }
 }
 
-/// A runtime that is started when its first task is.
+/// A runtime that its first task starts.
 pub(super) struct Dedicated {
     threads: usize,
-    /// `None` if the system has no threads for it.
+    /// `None` if the system could not start its threads.
     runtime: OnceLock<Option<(Runtime, Arc<Pool>)>>,
 }
 
@@ -139,12 +139,12 @@ fn start(threads: usize) -> Option<(Runtime, Arc<Pool>)> {
             tracing::error!(%error, "no runtime for background tasks; they run with the requests");
         })
         .ok()?;
-    let pool = Arc::new(Pool::apart(runtime.handle().clone()));
+    let pool = Arc::new(Pool::dedicated(runtime.handle().clone()));
     Some((runtime, pool))
 }
 
 impl Drop for Dedicated {
-    /// A runtime that is dropped within async code panics; this does not wait for anything.
+    /// Shuts down without waiting: a plain drop of a runtime within async code panics.
     fn drop(&mut self) {
         if let Some(Some((runtime, _))) = self.runtime.take() {
             runtime.shutdown_background();

@@ -20,7 +20,7 @@ use crate::{
     guard::guarded,
 };
 
-/// Makes one task of several, which run concurrently: `asyncio.gather`.
+/// Makes one task of several, which run concurrently, as `asyncio.gather` does.
 ///
 /// Takes a tuple, or anything that iterates. A member that fails, panics or times out does not stop
 /// the others; the task fails in the end, with all their errors.
@@ -49,10 +49,10 @@ pub fn gather<M>(tasks: impl Gather<M>) -> Task {
     Task::named(name, Location::caller(), all(tasks))
 }
 
-/// So many members give the task its name: it is a label in metrics, and must stay short.
+/// How many members give the task its name, which is a label in metrics and must stay short.
 const NAMED: usize = 3;
 
-/// Upper bound on what a member's name adds to that of the task, in characters.
+/// Upper bound on a member's part of the name, in characters.
 const NAME_LENGTH: usize = 40;
 
 fn name_of(tasks: &[Task]) -> String {
@@ -81,7 +81,7 @@ pub trait Gather<M> {
     fn into_tasks(self) -> Vec<Task>;
 }
 
-/// Marks what iterates.
+/// Marks iterators.
 #[derive(Debug)]
 pub enum Iterates {}
 
@@ -153,8 +153,8 @@ async fn all(tasks: Vec<Task>) -> Result<(), BoxError> {
         if members.is_empty() {
             return Poll::Ready(());
         }
-        // Another one comes first the next time: a busy member uses up the budget of this tokio
-        // task, and leaves nothing to those behind it.
+        // Another member comes first the next time: a busy member uses up the budget of this tokio task,
+        // and the members behind it get none.
         members.rotate_left(1);
         Poll::Pending
     })
@@ -191,7 +191,7 @@ impl Member {
         Some(Self { task, sleep })
     }
 
-    /// Ends with what went wrong. What the member holds is given back by then.
+    /// Polls the member; ready with its error, if any, after its future was dropped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
         let Some(task) = &mut self.task else {
             return Poll::Ready(None);
@@ -214,7 +214,7 @@ impl Member {
         let Some(sleep) = &mut self.sleep else {
             return Poll::Pending;
         };
-        // Not only by the timer: that does not fire where the budget is used up.
+        // The clock is compared too: the timer does not fire when the budget is used up.
         if tokio::time::Instant::now() >= sleep.deadline() || sleep.as_mut().poll(cx).is_ready() {
             return Poll::Ready("timed out".to_owned());
         }

@@ -1,4 +1,4 @@
-//! The tasks of one response, for whoever waits for exactly those: the test kit.
+//! The tasks of one response, for the test kit, which waits for exactly these.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! Registers tasks where there is no `Response` of ours: in any tower service.
+//! The handle that registers tasks from any tower service.
 
 use std::{
     mem,
@@ -18,8 +18,8 @@ use crate::sent::{Connection, Delivery};
 
 /// The tasks of one response, in the extensions of its request.
 ///
-/// [`serve`](crate::serve) and the [test client](crate::testing::Client) put one there; a service
-/// that is no [`App`](crate::App) takes it out and registers on it.
+/// [`serve`](crate::serve) and the [test client](crate::testing::Client) insert one. A service that is no
+/// [`App`](crate::App) gets it from there and registers tasks on it.
 ///
 /// # Examples
 ///
@@ -40,8 +40,8 @@ pub struct Background {
     shared: Arc<Shared>,
 }
 
-/// The handle of the test client, where it calls an app: what the app's views do not see on a server,
-/// they do not see in a test.
+/// The handle of the test client when it calls an app. A type of its own, so that the app's views do not
+/// see a [`Background`] in a test that they would not see on a server.
 #[derive(Clone)]
 pub(crate) struct TestDoor(pub(crate) Background);
 
@@ -64,7 +64,7 @@ struct Shared {
 #[derive(Debug)]
 enum State {
     Open(Registrations),
-    /// The response was handed over, or there will be none: what comes now starts at once.
+    /// The response was handed over, or there will be none: further tasks start at once.
     Closed(Runner),
 }
 
@@ -103,12 +103,12 @@ impl Background {
 
     /// Registers a task.
     ///
-    /// Every registration is kept: a response may have several authors here, as a handler and its
-    /// middleware, and none of them can take away what another registered. All tasks start when the
-    /// response was sent.
+    /// Every registration is kept: a response may have several authors, such as a handler and its
+    /// middleware, and none of them replaces the tasks of another. All tasks start when the response was
+    /// sent.
     ///
-    /// After the response was handed over there is nothing to wait for: the task starts at once,
-    /// and its delivery is [`Unknown`](Delivery::Unknown).
+    /// After the response was handed over, the task starts at once, and its delivery is
+    /// [`Unknown`](Delivery::Unknown).
     #[track_caller]
     pub fn background(&self, task: impl IntoTask) {
         self.register(task.into_task());
@@ -139,7 +139,7 @@ impl Background {
         }
     }
 
-    /// Hands on what an app within has registered; its view may have outlived its client.
+    /// Adds the tasks of an app within this service. Its view may have outlived its client.
     pub(crate) fn append(&self, mut tasks: Registrations, route: Option<Arc<str>>) {
         if let Some(route) = route {
             let _ = self.shared.route.set(route);
@@ -159,7 +159,7 @@ impl Background {
         }
     }
 
-    /// Takes what was registered; `runner` has whatever comes later.
+    /// Takes the registered tasks. `runner` starts tasks that are registered later.
     pub(crate) fn close(&self, runner: &Runner) -> Registrations {
         match mem::replace(&mut *self.state(), State::Closed(runner.clone())) {
             State::Open(slot) => slot,
@@ -167,7 +167,7 @@ impl Background {
         }
     }
 
-    /// Says what is known of the response.
+    /// Describes the response.
     pub(crate) fn describe(&self, meta: &mut Meta) {
         meta.group.clone_from(&self.shared.group);
         meta.route = self.shared.route.get().cloned();

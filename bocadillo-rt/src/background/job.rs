@@ -1,4 +1,4 @@
-//! A task in its box: what is known of it, and its future.
+//! A task in its box: its data, and the trait of its future.
 
 use std::{
     borrow::Cow,
@@ -40,7 +40,7 @@ pub enum When {
     Delivered,
 }
 
-/// What a task's future ends in.
+/// The result of a task's future.
 pub(super) type Ended = Result<(), BoxError>;
 
 /// The box behind a [`Task`](super::Task): one allocation, from the registration to the end.
@@ -118,7 +118,7 @@ impl Meta {
         }
     }
 
-    /// Copies what is known of the response.
+    /// Copies the description of the response.
     pub(super) fn describe_response(&mut self, of: &Self) {
         self.runner.clone_from(&of.runner);
         self.status = of.status;
@@ -169,7 +169,7 @@ pub(super) struct Info {
     pub(super) deadline: Option<Instant>,
     /// The scheduler knows how to wake the task.
     pub(super) is_wakeable: bool,
-    /// Where tokio's clock may be paused.
+    /// Set where tokio's clock may be paused.
     pub(super) sleep: Option<Pin<Box<Sleep>>>,
     /// The task is a function that needs a thread.
     pub(super) needs_thread: bool,

@@ -1,8 +1,8 @@
 //! The way of one task from its response to its end.
 //!
-//! One rule for handing over: tasks go to their runtime in the order of their registration, and none
-//! stays where no other thread can take it. A runtime with one thread polls them in that order; on
-//! several threads their first instructions run at the same time, in any order.
+//! Tasks go to their runtime in the order of their registration, and never to a place from which no
+//! other thread can take them. A runtime with one thread polls them in that order. On several threads
+//! they begin at the same time, in any order.
 
 use super::{
     account::{Place, Turn},
@@ -22,7 +22,7 @@ pub(super) fn release(job: BoxedJob, delivery: Delivery) {
     }
 }
 
-/// Accounts for a task whose response is out; returns it if it runs now.
+/// Counts a task whose response is out; returns the task if it starts now.
 #[inline]
 pub(super) fn begin(mut job: BoxedJob, delivery: Delivery) -> Option<(Runner, BoxedJob)> {
     let info = job.as_mut().info_mut();
@@ -79,14 +79,14 @@ fn started(mut job: BoxedJob, place: Place) -> BoxedJob {
     job
 }
 
-/// Hands a task that has begun over to its runtime.
+/// Gives a started task to its runtime.
 #[inline]
 pub(super) fn hand_over(runner: &Runner, mut job: BoxedJob) {
     let pool = job.as_mut().info_mut().meta.pool.take();
     runner.executor().run(job.into_work(), pool);
 }
 
-/// Hands a task over from within another one, or from its end: that one may go on.
+/// Gives a started task to its runtime from within another task, which may go on.
 #[cold]
 pub(super) fn hand_over_behind(runner: &Runner, mut job: BoxedJob) {
     let pool = job.as_mut().info_mut().meta.pool.take();
@@ -110,7 +110,7 @@ fn skip(runner: &Runner, job: BoxedJob, delivery: Delivery) {
     leave(runner, job, state);
 }
 
-/// The runner has ended before there was room for the task.
+/// Cancels a task: the runner has ended before there was room for it.
 fn cancel(runner: &Runner, job: BoxedJob) {
     events::cancelled(job.info());
     leave(runner, job, TaskState::Cancelled);
@@ -132,7 +132,7 @@ pub(super) fn discard(mut job: BoxedJob) {
     }
 }
 
-/// A started task has ended. A second end of the same task is no end.
+/// Accounts for the end of a started task, once.
 pub(super) fn ended(info: &mut Info, end: End) {
     let (Some(runner), Some(key)) = (&info.meta.runner, info.key.take()) else {
         return;

@@ -1,4 +1,4 @@
-//! What a runner tells the recorder of the `metrics` crate.
+//! Records the metrics of tasks with the `metrics` crate.
 //! The table of names is in the module's docs.
 
 #[cfg(not(feature = "metrics"))]
@@ -18,7 +18,7 @@ mod on {
         guard::guarded,
     };
 
-    /// Tells the recorder, which is a user's: its panics stay here.
+    /// Calls the recorder, which is a user's code: its panics are caught here.
     fn record(tell: impl FnOnce()) {
         if let Err(panic) = guarded(tell) {
             events::callback_panicked("the recorder of `metrics`", &panic);
@@ -39,7 +39,7 @@ mod on {
         });
     }
 
-    /// A waiting task is let go.
+    /// A waiting task will not start.
     pub(in super::super) fn left() {
         record(|| gauge!("bocadillo_tasks_waiting").decrement(1.0));
     }

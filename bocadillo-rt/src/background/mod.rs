@@ -1,68 +1,67 @@
-//! Work that begins when a response has been sent.
+//! Tasks that start when a response has been sent.
 //!
 //! # The life of a task
 //!
 //! 1. **Registered**: a view calls [`Response::background`](crate::Response::background), or has an
 //!    inner function with `#[background]`. The latest registration replaces those before it;
 //!    `add_background` keeps them.
-//! 2. **Waiting**: the view has ended, and its response is on its way. An error or a panic of the
-//!    view changes nothing about that: there is a response then too.
-//! 3. **Started**: the response was [sent or aborted](crate::sent). If the client left before there
-//!    was a response, the tasks start when the view has ended.
+//! 2. **Waiting**: the view has ended, and its response is on its way. This is also true after an error
+//!    or a panic of the view, which has a response too.
+//! 3. **Started**: the response was [sent or aborted](crate::sent). If the client left before the
+//!    response was ready, the tasks start when the view has ended.
 //! 4. **Ended**, in exactly one [`TaskState`]. A task that fails or panics is logged with its name and
-//!    the place where it was registered; nothing else notices.
+//!    the place of its registration, and affects nothing else.
 //!
-//! Work that a task leaves behind by [`Context::spawn`] goes through the same states.
+//! Follow-ups, which a task starts by [`Context::spawn`], go through the same states.
 //!
 //! # The order of several tasks
 //!
 //! The tasks of one response are handed to their runtime in the order of their registration, and run
-//! concurrently. On a runtime with one thread they begin in that order. On several threads their first
-//! instructions run at the same time, in any order. A task that is ready never waits behind one that
-//! computes while a thread is idle.
+//! concurrently. On a runtime with one thread they begin in that order. On several threads they begin at
+//! the same time, in any order. A ready task never waits behind a task that computes while another thread
+//! is idle.
 //!
 //! # Where tasks run
 //!
 //! By default tasks run on a runtime of their own ([`Runner::dedicated`]): a task that blocks its
-//! thread, or computes, keeps no request waiting. [`Runner::current`] puts them on the runtime of the
-//! requests, where they start sooner and must not block, as in the original. A function that blocks
-//! is best a [`Task::blocking`]. A poll that takes too long is logged with the task's name.
+//! thread, or computes, keeps no request waiting. [`Runner::current`] runs them on the runtime of the
+//! requests, where they start sooner and must not block, as in the original. Use [`Task::blocking`] for a
+//! function that blocks. A poll that takes too long is logged with the task's name.
 //!
-//! Each task has a tokio task to itself while it runs. That tokio task then runs the next one, since
-//! to make one costs more than everything else that is done for a short task. So `tokio::task::id()`
-//! does not tell background tasks apart; [`Context::id`] does.
+//! Each task has a tokio task to itself while it runs. That tokio task then runs further background tasks,
+//! since creating a tokio task is the larger part of the cost of a short one. So background tasks may have
+//! equal `tokio::task::id()`s; [`Context::id`] is unique.
 //!
 //! # Limits
 //!
-//! A limited number of tasks runs at a time; the next ones wait for their turn, in order. A limited
-//! number may wait, for their response or for their turn; [`Overflow`] decides about those beyond.
-//! Each may run for a limited time, also one that is always busy. The table of defaults is that of
-//! [`Builder`]. A task gives back what it holds when it ends, or when it is refused.
+//! A limited number of tasks runs at a time; further tasks wait for their turn, in order. A limited number
+//! of tasks may wait, for their response or for their turn; [`Overflow`] decides about tasks beyond the
+//! limit. Each task may run for a limited time, also a task that is always busy. [`Builder`] has the table
+//! of defaults. A task drops everything that it captured when it ends, or when it is refused.
 //!
 //! # Accounting
 //!
-//! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`]. They change
-//! together, under one lock: their sum is the number of registrations at every instant. Each task
-//! has one [`Report`] in the end, also one that never started. A registration counts when its view has
-//! ended.
+//! A [`Runner`] counts every task in exactly one of the numbers of its [`Stats`]. The numbers change
+//! together, under one lock: at every instant their sum is the number of registrations. Each task has
+//! exactly one [`Report`] in the end, also a task that never started. A registration counts from the end
+//! of its view.
 //!
 //! Failures, panics and timeouts are errors in the log, refusals and cancellations warnings, and a
-//! replaced task is worth a line at `info`. The rest is for debugging. Lines that each request could
-//! cause are written once a second for each task, with the number of those left out. Where no
+//! replaced task is a line at `info`. All other lines are for debugging. Lines that each request could
+//! cause are written once a second for each task, with the number of lines left out. Where no
 //! subscriber takes errors, failures go to stderr.
 //!
 //! # Traces
 //!
 //! A task has a span `background` of its own, with its name, its `id`, and when it was sent, started
 //! and ended (microseconds after its registration). The span *follows from* that of the request, and
-//! is no child of it: a request takes as long as its response, and not as long as its tasks. The
-//! request's fields are found by the link: `tracing-opentelemetry` exports it as a span link. The
-//! subscriber is the one of the registration, also on another thread.
+//! is no child of it: the request's span ends with its response, not with its tasks. The link leads to the
+//! request's fields: `tracing-opentelemetry` exports it as a span link. The subscriber is that of the
+//! registration, also on another thread.
 //!
 //! # Panics
 //!
-//! Everything that a user hands over may panic. A panic is caught where the code is called, and ends
-//! in one line of the log:
+//! All code of a user may panic. The panic is caught where the code is called, and is logged in one line:
 //!
 //! | code | when it panics |
 //! | --- | --- |
@@ -71,7 +70,7 @@
 //! | a task, what it has captured, its error's `Display` | the task is `Panicked` |
 //! | a task that will not run, when it is dropped | its state is as it was |
 //! | `wrap`, and the future that it returns | the task is `Panicked` |
-//! | `on_report`, the recorder of `metrics`, a subscriber | nothing else: the account is made before |
+//! | `on_report`, the recorder of `metrics`, a subscriber | nothing else: the task is accounted for before |
 //! | a payload of a panic, when it is dropped | nothing else |
 //! | a layer or a mounted service, when it is called or polled | the client gets a 500; the tasks run |
 //! | such a service's future, when it is dropped | its answer stands |
@@ -83,12 +82,12 @@
 //!
 //! # Metrics
 //!
-//! With the feature `metrics`, the recorder of the `metrics` crate is told:
+//! With the feature `metrics`, the recorder of the `metrics` crate gets:
 //!
 //! | name | kind | labels | what |
 //! | --- | --- | --- | --- |
 //! | `bocadillo_tasks_registered_total` | counter | | tasks whose view has ended, and follow-ups |
-//! | `bocadillo_tasks_ended_total` | counter | `task`, `outcome` | tasks that have ended or were let go |
+//! | `bocadillo_tasks_ended_total` | counter | `task`, `outcome` | tasks that have ended or will not start |
 //! | `bocadillo_tasks_waiting` | gauge | | their response is on its way, or there is no room to run them yet |
 //! | `bocadillo_tasks_running` | gauge | | started and not ended |
 //! | `bocadillo_task_wait_seconds` | histogram | `task` | from "sent" to the start |
@@ -99,10 +98,10 @@
 //!
 //! # The end
 //!
-//! [`Runner::drain`] waits until nothing waits, runs or is being told, follow-ups included. Shortly
-//! before its time is over it [asks](Context::cancelled) the tasks to end; then it cuts off what is
-//! left, and names it. A task that never yields cannot be cut off: it is named as still running. A
-//! server drains what its own requests have registered, so several may share one runner.
+//! [`Runner::drain`] waits until all tasks have ended and are reported, follow-ups included. Shortly before
+//! its time is over it [asks](Context::cancelled) the tasks to end. Then it cuts off the tasks that are
+//! left, and names them. A task that never yields cannot be cut off: it is named as still running. A
+//! server drains the tasks of its own requests alone, so several servers may share one runner.
 
 mod accept;
 mod account;
@@ -127,7 +126,6 @@ mod scheduler;
 mod stats;
 mod task;
 mod timer;
-mod tokens;
 mod trace;
 mod worker;
 
@@ -152,6 +150,6 @@ pub(crate) use self::{
     job::{Meta, is_failure},
     outcome::Never,
     registrations::Registrations,
-    tokens::{Connected, Detached},
+    runner::{Active, Connected},
     worker::Pool,
 };

@@ -9,7 +9,7 @@ use crate::error::BoxError;
     note = "nothing receives the result of a task; store it, or send it on a channel"
 )]
 pub trait Outcome {
-    /// Converts into what the runner looks at.
+    /// Converts into the result that the runner reports.
     ///
     /// # Errors
     ///

@@ -1,19 +1,19 @@
-//! What one response's view registers: the latest registration wins, `add` keeps.
+//! The tasks that are registered on one response: the latest replaces the others, `add` keeps them.
 
 use std::{borrow::Cow, mem, panic::Location};
 
 use super::{events, job::When, report::TaskState, task::Task};
 
-/// More registrations on one response are refused: so many are a loop that went wrong.
+/// Upper bound on the registrations of one response. More of them are a loop that went wrong.
 const MAX_TASKS: usize = 64;
 
 /// The tasks registered on one response.
 ///
-/// Most responses have none, most others one: neither allocates.
+/// Most responses have no task or one task, which needs no allocation here.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     pub(super) first: Option<Task>,
-    /// What most responses do not have.
+    /// Further tasks, and tasks that will not start. Most responses have neither.
     rest: Option<Box<Rest>>,
 }
 
@@ -42,7 +42,7 @@ impl Unstarted {
 }
 
 impl Registrations {
-    /// Registers a task in place of all before it, which the caller discards.
+    /// Registers a task in place of all earlier ones, which the caller discards.
     #[must_use]
     #[inline]
     pub(crate) fn replace(&mut self, task: Task) -> Discarded {
@@ -74,7 +74,7 @@ impl Registrations {
         Discarded::Replaced { old, by }
     }
 
-    /// Registers a task beside those before it.
+    /// Registers a task beside the earlier ones.
     #[must_use]
     pub(crate) fn add(&mut self, task: Task) -> Discarded {
         if self.is_full() {
@@ -98,7 +98,7 @@ impl Registrations {
         Discarded::Refused(Box::new(task))
     }
 
-    /// Returns how many tasks there are to run.
+    /// Returns how many tasks are to run.
     pub(super) fn len(&self) -> usize {
         let more = self.rest.as_ref().map_or(0, |rest| rest.more.len());
         usize::from(self.first.is_some()) + more
@@ -124,7 +124,7 @@ impl Registrations {
         self.rest.iter_mut().flat_map(|rest| rest.more.iter_mut())
     }
 
-    /// Keeps the first so many tasks, and returns the others.
+    /// Keeps the first `len` tasks, and returns the others.
     pub(super) fn truncate(&mut self, len: usize) -> Vec<Task> {
         let mut all = self.take_tasks();
         let rest = all.split_off(len.min(all.len()));
@@ -132,14 +132,14 @@ impl Registrations {
         rest
     }
 
-    /// Puts another task in the place of each.
+    /// Replaces each task by the result of `f`.
     #[cold]
     pub(super) fn map(&mut self, f: impl Fn(Task) -> Task) {
         let all = self.take_tasks();
         self.put(all.into_iter().map(f).collect());
     }
 
-    /// Discards the tasks that are for successful views alone: this one was not.
+    /// Skips the tasks that run only after a successful view: the view has failed.
     #[cold]
     pub(crate) fn view_failed(&mut self) {
         let is_for_success = |task: &Task| task.info().when == When::Success;
@@ -180,7 +180,7 @@ impl Registrations {
         self.first.is_none() && self.rest.is_none()
     }
 
-    /// Adds what another response's view has registered.
+    /// Adds the tasks of another response.
     pub(crate) fn append(&mut self, mut other: Self) {
         if self.is_empty() {
             *self = other;
@@ -197,8 +197,8 @@ impl Registrations {
     }
 }
 
-/// Tasks that a registration has discarded. The caller logs and drops them outside of any lock: the
-/// destructor of a captured value may do anything.
+/// Tasks that a registration has discarded. The caller logs and drops them outside of any lock, because
+/// the destructors of captured values are a user's code.
 pub(crate) enum Discarded {
     Nothing,
     Replaced { old: Vec<Task>, by: Unstarted },

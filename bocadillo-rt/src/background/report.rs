@@ -1,4 +1,4 @@
-//! What became of a task.
+//! The report of a task.
 
 use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Instant};
 
@@ -16,7 +16,7 @@ pub enum TaskState {
     Failed,
     /// It panicked.
     Panicked,
-    /// It ran for longer than it may, and was dropped.
+    /// It exceeded its timeout, and was dropped.
     TimedOut,
     /// A shutdown cut it off, before its start or after it.
     Cancelled,
@@ -29,7 +29,7 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// Returns `true` if the task ran to its end, whatever that was.
+    /// Returns `true` if the task ran to its end, even to an error or a panic.
     #[must_use]
     pub fn has_run(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Panicked)
@@ -51,13 +51,13 @@ impl fmt::Display for TaskState {
     }
 }
 
-/// What became of one task.
+/// The report of one task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// Unique within the process.
     pub id: u64,
-    /// The name of its function, or the one that it was given.
+    /// The name of its function, or the name that was set.
     pub name: Cow<'static, str>,
     /// Where it was registered.
     pub location: &'static Location<'static>,
@@ -65,7 +65,7 @@ pub struct Report {
     pub route: Option<Arc<str>>,
     /// The status of its response, where there was one.
     pub status: Option<StatusCode>,
-    /// What became of its response; none if the task was gone before that was known.
+    /// Whether its response was sent; none if the task was discarded before that was known.
     pub delivery: Option<Delivery>,
     /// When its view ended; a follow-up, when its task spawned it.
     pub registered_at: Instant,
@@ -73,7 +73,7 @@ pub struct Report {
     pub sent_at: Option<Instant>,
     /// When it was started.
     pub started_at: Option<Instant>,
-    /// When it ended, or was let go.
+    /// When it ended, or was discarded.
     pub ended_at: Instant,
     /// How it ended.
     pub outcome: TaskState,

@@ -1,6 +1,7 @@
 //! A task while it runs.
 
 use std::{
+    future::poll_fn,
     mem,
     panic::resume_unwind,
     pin::Pin,
@@ -31,7 +32,7 @@ use crate::{
 pin_project! {
     struct Boxed<F> {
         info: Info,
-        // Until it has ended.
+        // `None` when it has ended.
         #[pin]
         future: Option<F>,
     }
@@ -47,7 +48,7 @@ impl<F> Default for Boxed<F> {
     }
 }
 
-/// Boxes a future; `fill` says what is known of it.
+/// Boxes a future; `fill` describes the task.
 #[inline]
 pub(super) fn boxed<F>(future: F, fill: impl FnOnce(&mut Info)) -> BoxedJob
 where
@@ -215,7 +216,7 @@ fn finish(info: &mut Info, end: End) {
     launch::ended(info, end);
 }
 
-/// A poll of this length is worth a line, once.
+/// Logs the first poll that took too long.
 #[inline]
 fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
     let Some(runner) = &info.meta.runner else {
@@ -235,8 +236,8 @@ fn note_length(info: &mut Info, begun: Instant, ended: Instant) {
 /// The task waits: from now on its time is limited, and a shutdown can end it. Ready when its time
 /// is over.
 ///
-/// The deadline is compared here, after each poll, and not by a timer that is polled: a timer of
-/// tokio's does not fire in a task that has used up its budget.
+/// The deadline is compared here, after each poll. Polling a timer is not enough: a tokio timer does not
+/// fire in a task that has used up its budget.
 fn poll_limits(info: &mut Info, now: Instant, cx: &mut Context<'_>) -> Poll<End> {
     if !info.is_wakeable {
         info.is_wakeable = true;
@@ -266,7 +267,7 @@ fn begin_to_wait(info: &mut Info, cx: &Context<'_>) {
     if let Some(deadline) = info.deadline {
         let pool = info.meta.pool.as_ref();
         if pool.map_or_else(may_be_paused, |pool| pool.may_be_paused()) {
-            // It panics where the runtime has no timers; the clock of such a runtime is not paused.
+            // `sleep_until` panics if the runtime has no timers. The clock of such a runtime is never paused.
             info.sleep = guarded(|| Box::pin(sleep_until(deadline.into()))).ok();
             match (&info.sleep, pool) {
                 (Some(_), _) => alarm_at = None,
@@ -292,65 +293,26 @@ fn timed_out(info: &Info) -> End {
     End::new(TaskState::TimedOut, Some(error))
 }
 
-/// Where the task's result waits for the wrapper's end.
-type Slot = Arc<Mutex<Option<Ended>>>;
-
-/// Puts the user's wrapper around a task. The wrapper knows nothing of results: the task's own
+/// Puts the user's wrapper around a task. The wrapper gets a future without a result, so the task's
 /// result goes around it.
 pub(super) fn wrap(mut job: BoxedJob, wrap: &dyn Fn(Wrapped) -> Wrapped) -> BoxedJob {
     let info = mem::take(job.as_mut().info_mut());
-    let result = Slot::default();
-    let inner = Inner {
-        job,
-        result: Arc::clone(&result),
+    let result = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&result);
+    let inner = Box::pin(async move {
+        let ended = poll_fn(|cx| job.as_mut().poll_future(cx)).await;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+    });
+    // The wrapper runs where the response is handed over: a panic there would cost the connection.
+    let wrapped = guarded(|| wrap(inner));
+    let outer = async move {
+        match wrapped {
+            Ok(future) => future.await,
+            Err(panic) => resume_unwind(Box::new(panic)),
+        }
+        // Without a result the wrapper has not polled the task to its end, which it may do.
+        let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+        result.take().unwrap_or(Ok(()))
     };
-    // It runs where the response is handed over: a panic there would cost the connection.
-    match guarded(|| wrap(Box::pin(inner))) {
-        Ok(future) => boxed(Outer { future, result }, |new| *new = info),
-        Err(panic) => boxed(Panics(panic), |new| *new = info),
-    }
-}
-
-/// What is left of a task whose wrapper panicked: it ends as if it had panicked itself.
-struct Panics(String);
-
-impl Future for Panics {
-    type Output = Ended;
-
-    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Ended> {
-        resume_unwind(Box::new(mem::take(&mut self.0)));
-    }
-}
-
-struct Outer {
-    future: Wrapped,
-    result: Slot,
-}
-
-impl Future for Outer {
-    type Output = Ended;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        self.future.as_mut().poll(cx).map(|()| {
-            let mut slot = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-            // Without one the wrapper has not polled the task to its end, which is its right.
-            slot.take().unwrap_or(Ok(()))
-        })
-    }
-}
-
-struct Inner {
-    job: BoxedJob,
-    result: Slot,
-}
-
-impl Future for Inner {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.job.as_mut().poll_future(cx).map(|result| {
-            let mut slot = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-            *slot = Some(result);
-        })
-    }
+    boxed(outer, |new| *new = info)
 }

@@ -2,7 +2,9 @@
 
 use std::{
     cell::Cell,
-    fmt, ptr,
+    fmt,
+    panic::Location,
+    ptr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,15 +21,15 @@ use super::{
     executor::Executor,
     report::Unfinished,
     scheduler::{Aborted, Scheduler},
-    stats::Stats,
+    stats::{Pending, Stats},
     timer::{self, Expire},
     worker::Pool,
 };
 
 /// Runs background tasks: isolated from requests, limited, counted.
 ///
-/// A cheap handle: clones share their tasks, limits and numbers, and several apps may share one. The
-/// settings are those of its [`Builder`].
+/// A cheap handle: clones share their tasks, limits and numbers, and several apps may share one runner.
+/// Its [`Builder`] has the settings.
 ///
 /// # Examples
 ///
@@ -42,7 +44,7 @@ use super::{
 #[derive(Clone)]
 pub struct Runner {
     inner: Arc<Inner>,
-    /// The server whose requests register by this handle.
+    /// The share of the server whose requests register by this handle.
     share: usize,
 }
 
@@ -110,7 +112,7 @@ impl Runner {
         self.inner.scheduler.stats()
     }
 
-    /// Returns a handle of a server: what its requests register counts as its share.
+    /// Returns the handle of a server, with a share of its own.
     pub(crate) fn of_server(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -134,7 +136,7 @@ impl Runner {
         &self.inner.settings
     }
 
-    /// Remembers the current runtime, for tasks of which nothing else is known.
+    /// Remembers the current runtime, for tasks whose runtime is not known.
     pub(crate) fn adopt_current(&self) {
         self.inner.executor.adopt_current();
     }
@@ -144,7 +146,7 @@ impl Runner {
         matches!(self.inner.executor, Executor::Current { .. })
     }
 
-    /// Returns what runs tasks on a runtime that serves requests.
+    /// Returns the workers of a runtime that serves requests.
     pub(crate) fn pool_of(&self, runtime: Handle) -> Arc<Pool> {
         self.inner.executor.pool_of(runtime)
     }
@@ -153,7 +155,7 @@ impl Runner {
         self.inner.settings.drain_timeout
     }
 
-    /// Returns whether new requests are to be answered by 503.
+    /// Returns whether the server answers new requests by 503.
     #[inline]
     pub(crate) fn holds_back(&self) -> bool {
         self.inner.scheduler.is_full() && self.inner.settings.overflow == Overflow::HoldBack
@@ -177,7 +179,7 @@ impl Runner {
         tokens.is_some_and(|(cancel, _)| cancel.is_cancelled())
     }
 
-    /// Waits until what is under way in this share is cut off.
+    /// Waits until this share is cut off.
     pub(crate) async fn aborted(&self) {
         match self.inner.scheduler.tokens(self.share) {
             Some((_, aborted)) => aborted.cancelled_owned().await,
@@ -190,7 +192,7 @@ impl Runner {
         self.inner.scheduler.is_aborted(self.share)
     }
 
-    /// A task waits for the first time: remembers how to wake it, and when.
+    /// A task waits for the first time: remembers its waker, and sets the alarm for its deadline.
     pub(super) fn wait(&self, key: usize, waker: Waker, deadline: Option<Instant>) {
         if let Some(at) = self.inner.scheduler.wait(key, waker, deadline) {
             let expire: Arc<dyn Expire> = Arc::clone(&self.inner) as _;
@@ -203,15 +205,48 @@ impl Runner {
         self.inner.scheduler.permit().await
     }
 
-    /// Enters a function on its thread, or a view without its client, until it [exits](Self::exit).
-    pub(super) fn enter(&self, what: Unfinished) -> usize {
-        self.inner.scheduler.enter(self.share, what)
+    /// Counts a function on its thread, or a view without its client, until the token is dropped.
+    pub(super) fn enter(&self, what: Unfinished) -> Active {
+        Active {
+            key: self.inner.scheduler.enter(self.share, what),
+            runner: self.clone(),
+        }
     }
 
-    pub(super) fn exit(&self, key: usize) {
-        if self.inner.scheduler.exit(key) {
-            self.start_ready();
-        }
+    /// Counts a view that has lost its client and runs on, until the token is dropped.
+    pub(crate) fn detached(
+        &self,
+        name: &'static str,
+        location: &'static Location<'static>,
+    ) -> Active {
+        self.enter(Unfinished {
+            id: next_id(),
+            name: name.into(),
+            location,
+        })
+    }
+
+    /// Counts a connection that was accepted, until the token is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.inner.scheduler.connect(self.share);
+        Connected(self.clone())
+    }
+
+    /// Waits until no connection of this server is left.
+    pub(crate) async fn no_connection(&self) {
+        let is_enough = |pending: Pending| pending.connections() == 0;
+        let scope = Scope::Share(self.share);
+        self.inner.scheduler.wait_until(scope, is_enough).await;
+    }
+
+    /// Returns what is under way in this server's share.
+    pub(crate) fn pending(&self) -> Pending {
+        self.inner.scheduler.pending(Scope::Share(self.share))
+    }
+
+    /// Returns the names of what runs in this server's share.
+    pub(crate) fn unfinished(&self) -> Vec<Unfinished> {
+        self.inner.scheduler.running(Scope::Share(self.share))
     }
 
     /// Starts the tasks that the end of others has made room for.
@@ -242,6 +277,31 @@ impl Runner {
     }
 }
 
+/// The token of a connection: also of its streams, and of the IO that an upgrade took over.
+#[derive(Debug)]
+pub(crate) struct Connected(Runner);
+
+/// The token of a function on its thread, or of a view that runs on without its client.
+#[derive(Debug)]
+pub(crate) struct Active {
+    runner: Runner,
+    key: usize,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.inner.scheduler.disconnect(self.0.share);
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        if self.runner.inner.scheduler.exit(self.key) {
+            self.runner.start_ready();
+        }
+    }
+}
+
 thread_local! {
     /// The scheduler whose ready tasks this thread starts. Only compared, never followed.
     static STARTING: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
@@ -261,7 +321,7 @@ impl Expire for Inner {
     }
 }
 
-/// On a runtime of its own, of as many threads as leave half of the processors to the requests.
+/// A runner with the default settings: a runtime of its own, with half of the processors.
 impl Default for Runner {
     fn default() -> Self {
         Builder::default().build()

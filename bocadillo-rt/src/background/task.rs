@@ -1,4 +1,4 @@
-//! What is registered.
+//! A task that can be registered: a future with its options.
 
 use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::error::BoxError;
 
 /// Work for after the response, with its name and the place where it was registered.
 ///
-/// A plain future is enough for [`Response::background`](crate::Response::background); a `Task` is
-/// for what is to be said beside it.
+/// A plain future is enough for [`Response::background`](crate::Response::background). A `Task` has options
+/// beside its future.
 ///
 /// # Examples
 ///
@@ -29,7 +29,7 @@ use crate::error::BoxError;
 /// ```
 #[must_use = "a task runs only when it is registered: `res.background(task)`"]
 pub struct Task {
-    /// Boxed once, so that nothing of it is moved on the way from the registration to the end.
+    /// Boxed once, so that the task is never moved between its registration and its end.
     pub(super) job: BoxedJob,
 }
 
@@ -121,8 +121,8 @@ pub(super) fn name_of<F>() -> &'static str {
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
         name = outer;
     }
-    // From the end, by bytes: a search for a string would cost more than the rest of the
-    // registration. Generic arguments are left out, whose paths would be taken for the function's.
+    // Searched from the end, by bytes: a search for a string would cost more than the rest of the
+    // registration. Generic arguments are skipped, whose paths could be taken for the function's.
     let bytes = name.as_bytes();
     let (mut begin, mut end, mut depth) = (bytes.len(), bytes.len(), 0_usize);
     while begin > 0 {

@@ -1,4 +1,4 @@
-//! Wakes tasks whose time is over, without a timer of tokio's for each.
+//! Wakes tasks whose time is over, without a tokio timer for each task.
 //!
 //! Most tasks end long before their timeout. A tokio timer costs some 1000 instructions for each
 //! task that waits, and makes each park of its runtime dearer. So a deadline is an entry in the
@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// Has deadlines.
+/// A value with deadlines: a scheduler.
 pub(super) trait Expire: Send + Sync {
     /// Wakes the tasks whose deadline has passed; returns the next deadline.
     fn expire(&self, now: Instant) -> Option<Instant>;
@@ -32,12 +32,12 @@ struct Alarm {
 
 #[derive(Default)]
 struct Due {
-    /// By deadline; the number tells equal ones apart.
+    /// By deadline; the number tells equal deadlines apart.
     all: BTreeMap<(Instant, u64), Weak<dyn Expire>>,
     next_number: u64,
 }
 
-/// Has `target` expired at this time.
+/// Has `target` called at this time.
 pub(super) fn set(at: Instant, target: Weak<dyn Expire>) {
     let alarm = ALARM.get_or_init(Alarm::default);
     let mut due = alarm.due();

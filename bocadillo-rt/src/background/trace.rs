@@ -1,4 +1,4 @@
-//! A task's place in the traces: the dispatcher of its registration, and a span of its own.
+//! The trace context of a task: the dispatcher of its registration, and a span of its own.
 //!
 //! The span *follows from* the span of the registration, mostly that of the request. It is no child
 //! of it: a child would keep the request's span open until the task has ended, and the time of the
@@ -10,7 +10,7 @@ use std::fmt;
 
 use tracing::{Dispatch, Span, dispatcher, field::Empty, level_filters::LevelFilter};
 
-/// The dispatcher and the span of a task, where somebody listens.
+/// The dispatcher and the span of a task, if a subscriber was there at the registration.
 #[derive(Clone, Default)]
 pub(super) struct TraceContext(Option<Box<Scope>>);
 

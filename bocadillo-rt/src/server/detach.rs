@@ -176,7 +176,7 @@ pub(crate) struct Permit {
     _of_connection: Option<Counted>,
     _of_all: Counted,
     /// The shutdown of the server waits for this token.
-    _token: background::Detached,
+    _token: background::Active,
     runner: Runner,
     timeout: Duration,
 }

@@ -263,7 +263,7 @@ fn what_is_left_of_a_task_holds_nothing() {
             let _ = &holds;
         })
         .build();
-    let pool = Arc::new(Pool::apart(runtime.handle().clone()));
+    let pool = Arc::new(Pool::dedicated(runtime.handle().clone()));
     runtime.block_on(async {
         start(&runner, &pool, async {});
         completed(&runner, 1).await;
