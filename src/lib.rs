@@ -45,8 +45,9 @@
 //! * Every task is counted in exactly one state, at every instant ([`background::Stats`]), and has
 //!   one report at its end.
 //! * A test awaits exactly the tasks of one response ([`testing`]).
-//!
-//! If the process dies, tasks that have not run are lost. Durable tasks do not exist yet.
+//! * With the feature `durable`, a function with [`task`](macro@task) survives the death of its process:
+//!   its call is committed to a store before the response, and runs at least once. Plain tasks are lost
+//!   with their process.
 //!
 //! # Without an [`App`]
 //!
@@ -61,8 +62,10 @@
 //! | --- | --- | --- | --- |
 //! | `log` | ✔ | `tracing-subscriber`: the log on stderr of [`bocadillo::main`](macro@main) | 1.85 |
 //! | `cookie` | | `cookie`: [`Request::cookie`], [`Response::cookie`](Response) | 1.85 |
+//! | `durable` | | `inventory`, `uuid`: [`task`](macro@task), the module `durable` | 1.85 |
 //! | `file` | | `tower-http`: `Response::file` | 1.85 |
 //! | `multipart` | | `multer`, `tempfile`: forms with files, `Request::multipart`, `Request::form_data` | 1.85 |
+//! | `sqlite` | | `durable`, and `rusqlite` with SQLite itself, `fs4`: `durable::Sqlite` | 1.85 |
 //! | `tls` | | `rustls`, `tokio-rustls`, `ring`: the module `tls` | 1.85 |
 //! | `full` | | all of these | 1.85 |
 //! | `axum` | | `axum` without its own features: `Background` as an extractor, `ConnectInfo` | 1.85 |
@@ -97,6 +100,17 @@ pub use bocadillo_rt::{
 #[cfg(feature = "multipart")]
 #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
 pub use bocadillo_rt::{Field, FormData, FormFile, Multipart};
+
+#[cfg(feature = "durable")]
+#[cfg_attr(docsrs, doc(cfg(feature = "durable")))]
+pub use bocadillo_macros::task;
+#[cfg(feature = "durable")]
+#[cfg_attr(docsrs, doc(cfg(feature = "durable")))]
+/// Tasks that survive the death of their process.
+pub mod durable {
+    #[doc(inline)]
+    pub use bocadillo_rt::{Worker, durable::*};
+}
 
 #[cfg(feature = "cookie")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cookie")))]
@@ -153,6 +167,10 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/background-tasks.md")]
 struct BackgroundTasks;
+
+#[cfg(all(doctest, feature = "durable", feature = "sqlite"))]
+#[doc = include_str!("../docs/durable.md")]
+struct Durable;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/running.md")]

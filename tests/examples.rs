@@ -1,10 +1,12 @@
 //! Every example does what its first lines say: they are run, by the shell, against it.
 //!
-//! Such a line is `curl …   # 201, log: text`: the status, and what the log has in the end. They need
+//! Such a line is `curl …   # 201, log: text`: the status, and what the log has in the end. Or it is
+//! `(run it again)   # log: text`: the example is killed, if it lives, and started again. They need
 //! `curl`, and the port that the examples listen on; without `curl` this says so, and does nothing.
 #![cfg(all(
     unix,
     feature = "cookie",
+    feature = "sqlite",
     feature = "file",
     feature = "multipart",
     feature = "tls"
@@ -25,23 +27,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A line to try.
 struct Try {
-    command: String,
+    /// Without one it is started again.
+    command: Option<String>,
     status: u16,
     log: Option<String>,
 }
 
 fn tries(source: &str) -> Vec<Try> {
     let head = source.lines().take_while(|line| line.starts_with("//!"));
-    let lines = head.filter_map(|line| line.strip_prefix("//! curl "));
+    let lines = head.filter_map(|line| line.strip_prefix("//! "));
     lines
         .filter_map(|line| {
-            let (command, expected) = line.split_once("# ")?;
+            if let Some(again) = line.strip_prefix("(run it again)") {
+                let (_, log) = again.split_once("# log: ")?;
+                return Some(Try {
+                    command: None,
+                    status: 0,
+                    log: Some(log.to_owned()),
+                });
+            }
+            let (command, expected) = line.strip_prefix("curl ")?.split_once("# ")?;
             let (status, log) = match expected.split_once(", log: ") {
                 Some((status, log)) => (status, Some(log.to_owned())),
                 None => (expected, None),
             };
             Some(Try {
-                command: format!("curl -s -w '\\n%{{http_code}}' {}", command.trim()),
+                command: Some(format!("curl -s -w '\\n%{{http_code}}' {}", command.trim())),
                 status: status.trim().parse().expect("a status"),
                 log,
             })
@@ -165,7 +176,13 @@ fn examples_do_what_they_say() {
         assert!(!tries.is_empty(), "{name} has nothing to try");
         let mut example = Example::start(&built.join(&name));
         for it in tries {
-            assert_eq!(run(&it.command), it.status, "{name}: {}", it.command);
+            match &it.command {
+                Some(command) => assert_eq!(run(command), it.status, "{name}: {command}"),
+                None => {
+                    drop(example);
+                    example = Example::start(&built.join(&name));
+                }
+            }
             if let Some(log) = it.log {
                 example.wait_for(&log);
             }

@@ -10,6 +10,7 @@ mod background;
 mod both_forms;
 #[cfg(test)]
 mod differential;
+mod durable;
 mod errors;
 #[cfg(test)]
 mod fuzz;
@@ -241,4 +242,10 @@ pub fn route(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     main_fn::expand(args.into(), item.into()).into()
+}
+
+#[doc = include_str!("docs/task.md")]
+#[proc_macro_attribute]
+pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
+    durable::expand(args.into(), item.into()).into()
 }

@@ -6,6 +6,8 @@
 compile_error!("bocadillo serves over sockets and threads, which wasm does not have");
 
 pub mod background;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod sent;
 pub mod testing;
 
@@ -26,6 +28,8 @@ pub use self::message::request::{Field, FormData, FormFile, Multipart};
 pub use self::message::response::kinds;
 #[cfg(feature = "tls")]
 pub use self::server::tls;
+#[cfg(feature = "durable")]
+pub use self::server::worker::Worker;
 pub use self::{
     app::{
         builder::App,

@@ -3,6 +3,9 @@
 
 use std::{panic::Location, time::Duration};
 
+#[cfg(feature = "durable")]
+pub use inventory;
+
 pub use crate::{
     app::route_fn::{RouteMeta, Routed},
     background::{When, current},
@@ -13,6 +16,11 @@ use crate::{
     app::view::ViewOutcome,
     background::{Never, Outcome, Task},
     message::params::FromParam,
+};
+#[cfg(feature = "durable")]
+pub use crate::{
+    background::Work,
+    durable::{Args, Call, Definition, Registered, StoreError, Values, work},
 };
 
 /// Creates a task for `#[background]`. `T` is the return type as it is written, so that the
@@ -47,6 +55,13 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     Task::blocking_named(name, location, function)
+}
+
+/// A call of a function with `#[task]`.
+#[cfg(feature = "durable")]
+#[track_caller]
+pub fn call(definition: &'static Definition, values: Values) -> Call {
+    Call::new(definition, values)
 }
 
 /// Compiles if the type can be a path parameter.

@@ -4,7 +4,7 @@ const HOW: &str =
     "invalid duration; expected a whole number with `ms`, `s`, `m` or `h`, such as \"30s\"";
 
 /// Returns the milliseconds.
-pub(super) fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let end = text
         .find(|letter: char| !letter.is_ascii_digit())
         .unwrap_or(text.len());

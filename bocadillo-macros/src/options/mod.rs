@@ -1,7 +1,7 @@
 //! What stands in the parentheses of `#[background(…)]`: parsed one by one, so that every mistake is
 //! reported.
 
-mod duration;
+pub(crate) mod duration;
 mod words;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};

@@ -34,6 +34,10 @@ impl App {
             detached: Arc::new(Detached::new(&self.limits)),
             on_error: self.on_error.clone(),
         });
+        #[cfg(feature = "durable")]
+        self.states
+            .values()
+            .for_each(|it| app.runner.adopt_state(it));
         let innermost = Built {
             app: Arc::clone(&app),
             layered: None,

@@ -8,6 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(feature = "durable")]
+use http::header::RETRY_AFTER;
 use http::{Method, Version, request::Parts};
 use pin_project_lite::pin_project;
 
@@ -77,12 +79,49 @@ impl<'a> Exchange<'a> {
         self.route().map_or("no view", |route| route.name)
     }
 
+    #[inline(always)]
+    fn finish(mut self, outcome: Result<Result<()>, String>) {
+        self.conclude(outcome);
+        self.end();
+    }
+
     #[allow(
         clippy::mem_forget,
         reason = "to drop what is empty takes its time too"
     )]
     #[inline(always)]
-    fn finish(mut self, outcome: Result<Result<()>, String>) {
+    fn end(mut self) {
+        self.hand_over();
+        // `Drop` has nothing left to do: `hand_over` has taken the tasks.
+        mem::forget(self);
+    }
+
+    /// Commits the durable tasks of the view before its response; or answers that this failed.
+    #[cfg(feature = "durable")]
+    async fn commit(&mut self) {
+        let runner = self.caller.app().runner.clone();
+        if runner.store().is_none() && self.door().is_some() {
+            // A door around this app has the store, and commits them.
+            return;
+        }
+        if self.has_failed || is_failure(self.response.status_code()) {
+            self.response.tasks_mut().view_failed();
+        }
+        let entries = self.response.tasks_mut().uncommitted();
+        let Err(refused) = runner.commit_or_refuse(&entries).await else {
+            return;
+        };
+        self.response.tasks_mut().refuse_uncommitted();
+        self.has_failed = true;
+        self.answer_error(&refused.error().into());
+        if let Some(time) = refused.retry_after() {
+            self.response.header(RETRY_AFTER, time);
+        }
+    }
+
+    /// Answers a view that has failed.
+    #[inline(always)]
+    fn conclude(&mut self, outcome: Result<Result<()>, String>) {
         match outcome {
             Ok(Ok(())) => self.has_failed = false,
             Ok(Err(error)) => {
@@ -94,9 +133,6 @@ impl<'a> Exchange<'a> {
                 self.response.answer_panic(&panic, view);
             }
         }
-        self.hand_over();
-        // `Drop` has nothing left to do: `hand_over` has taken the tasks.
-        mem::forget(self);
     }
 
     /// Calls the app's handler for this error, if there is one. The handler and the error's `Display` are a
@@ -159,16 +195,22 @@ impl<'a> Exchange<'a> {
         self.accept_some()
     }
 
+    /// Returns the door around this app, which takes care of its tasks.
+    #[inline]
+    fn door(&self) -> Option<&Background> {
+        let extensions = self.request.extensions();
+        let test = || extensions.get().map(|TestDoor(door)| door);
+        extensions.get::<Background>().or_else(test)
+    }
+
     fn accept_some(&mut self) -> Option<OnDone> {
         let status = self.response.status_code();
         let has_failed = self.has_failed || is_failure(status);
         if has_failed {
             self.response.tasks_mut().view_failed();
         }
-        let extensions = self.request.extensions();
-        let test = || extensions.get().map(|TestDoor(outer)| outer);
-        if let Some(outer) = extensions.get::<Background>().or_else(test) {
-            outer.append(mem::take(self.response.tasks_mut()), self.route_path());
+        if let Some(door) = self.door().cloned() {
+            door.append(mem::take(self.response.tasks_mut()), self.route_path());
             return None;
         }
         let caller = &self.caller;
@@ -280,10 +322,15 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
         // The place was empty, so there is nothing to drop.
         mem::forget(place.future.replace(async move {
             let mut response = Response::new();
-            let exchange = Exchange::new(&mut request, &mut response, route, caller, busy);
+            let mut exchange = Exchange::new(&mut request, &mut response, route, caller, busy);
             let view = view.run(exchange.request, exchange.response);
             let outcome = catch(view).await;
-            exchange.finish(outcome);
+            exchange.conclude(outcome);
+            #[cfg(feature = "durable")]
+            if exchange.response.tasks_mut().has_uncommitted() {
+                Box::pin(exchange.commit()).await;
+            }
+            exchange.end();
             // A method would move the response.
             let Response {
                 head, body, tasks, ..

@@ -89,9 +89,7 @@ impl Runner {
             self.accept_rest(tasks, accepted, &meta);
         }
         if let Some(wrap) = &self.settings().wrap {
-            tasks.map(|task| Task {
-                job: run::wrap(task.job, &**wrap),
-            });
+            tasks.map(|task| Task::from_job(run::wrap(task.job, &**wrap)));
         }
         group
     }

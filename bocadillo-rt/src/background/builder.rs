@@ -72,6 +72,10 @@ pub struct Builder {
     pub(super) blocking_threshold: Duration,
     pub(super) on_report: Option<OnReport>,
     pub(super) wrap: Option<Wrap>,
+    #[cfg(feature = "durable")]
+    pub(super) store: Option<Arc<dyn super::store::Store>>,
+    #[cfg(feature = "durable")]
+    pub(super) states: super::states::States,
 }
 
 /// Where tasks run.
@@ -98,6 +102,10 @@ impl Default for Builder {
             blocking_threshold: Duration::from_millis(100),
             on_report: None,
             wrap: None,
+            #[cfg(feature = "durable")]
+            store: None,
+            #[cfg(feature = "durable")]
+            states: super::states::States::default(),
         }
     }
 }
@@ -207,6 +215,44 @@ impl Builder {
     /// ```
     pub fn wrap(mut self, wrap: impl Fn(Wrapped) -> Wrapped + Send + Sync + 'static) -> Self {
         self.wrap = Some(Arc::new(wrap));
+        self
+    }
+
+    /// Sets where durable tasks are kept.
+    ///
+    /// A server with this runner commits the durable tasks of a response before its first byte, and
+    /// runs what the store has for it: retries, delayed tasks, and those of processes that have died.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{Runner, durable::Memory};
+    ///
+    /// let runner = Runner::builder().store(Memory::new()).build();
+    /// # drop(runner);
+    /// ```
+    #[cfg(feature = "durable")]
+    pub fn store(mut self, store: impl super::store::Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Shares a value with all tasks, by its type: [`Context::state`](super::Context::state). The
+    /// values of an [`App`](crate::App::state) with this runner need not be given here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::Runner;
+    ///
+    /// struct Mailer;
+    ///
+    /// let runner = Runner::builder().state(Mailer).build();
+    /// # drop(runner);
+    /// ```
+    #[cfg(feature = "durable")]
+    pub fn state<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.states.insert(Arc::new(value));
         self
     }
 }

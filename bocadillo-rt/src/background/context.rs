@@ -37,18 +37,93 @@ pub fn try_current() -> Option<Context> {
         // The context may outlive the runtime. In a test, follow-ups run on the test's runtime.
         meta.pool = None;
     }
-    Some(Context(meta))
+    Some(Context(
+        meta,
+        #[cfg(feature = "durable")]
+        super::entry::current(),
+    ))
 }
 
 /// The context of a running task: its name, its response, its follow-ups.
 #[derive(Clone)]
-pub struct Context(Box<Meta>);
+pub struct Context(
+    Box<Meta>,
+    #[cfg(feature = "durable")] Option<super::entry::Number>,
+);
 
 impl Context {
     /// Returns the task's number: unique within the process.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id
+    }
+
+    /// Returns the number of a durable task: the same in each attempt and in each process. None of
+    /// a plain task.
+    ///
+    /// A durable task may run twice. This number is what makes the second time harmless: give it to
+    /// a service as its idempotency key, or keep it beside what the task has done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{background, task};
+    ///
+    /// #[task]
+    /// async fn charge(cents: u64) {
+    ///     let key = background::current().task_id().map(|id| id.to_string());
+    ///     println!("charge {cents} with the key {key:?}");
+    /// }
+    /// # drop(charge(7));
+    /// ```
+    #[cfg(feature = "durable")]
+    #[must_use]
+    pub fn task_id(&self) -> Option<super::task_id::TaskId> {
+        self.1.map(|number| number.id)
+    }
+
+    /// Returns which attempt this is: 1 is the first, and the only one of a plain task.
+    #[cfg(feature = "durable")]
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.1.map_or(1, |number| number.attempt)
+    }
+
+    /// Returns the value of this type that was given to [`App::state`](crate::App::state) or to
+    /// [`Builder::state`](super::Builder::state).
+    ///
+    /// Of two apps that share a runner, the one that was built later is asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bocadillo::{background, task};
+    ///
+    /// struct Mailer;
+    ///
+    /// #[task]
+    /// async fn confirm(who: String) -> bocadillo::Result<()> {
+    ///     let mailer = background::current().state::<Mailer>()?;
+    ///     // …
+    /// #   drop((mailer, who));
+    ///     Ok(())
+    /// }
+    /// # drop(confirm("ada".to_owned()));
+    /// ```
+    #[cfg(feature = "durable")]
+    pub fn state<T: Send + Sync + 'static>(&self) -> crate::error::Result<std::sync::Arc<T>> {
+        let state = self.0.runner.as_ref().and_then(Runner::state);
+        state.ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            crate::error::Error::msg(format!(
+                "there is no state of type `{name}` for tasks; \
+                 add it by `App::state` or `Runner::builder().state(…)`"
+            ))
+        })
     }
 
     /// Returns the task's name.

@@ -122,9 +122,19 @@ impl Runner {
             still_running,
             stats: self.stats(),
         };
+        #[cfg(feature = "durable")]
+        self.flush().await;
         events::cut_off("cut off by the shutdown", &report.cut);
         events::cut_off("still running after the shutdown", &report.still_running);
         report
+    }
+
+    /// Waits until nothing waits or runs; what comes later is not waited for.
+    #[cfg(feature = "durable")]
+    pub(crate) async fn idle(&self) {
+        self.scheduler()
+            .wait_until(Scope::All, Pending::is_idle)
+            .await;
     }
 
     async fn is_idle_before(&self, scope: Scope, at: Instant) -> bool {

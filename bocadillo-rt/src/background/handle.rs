@@ -1,11 +1,15 @@
 //! The handle that registers tasks from any tower service.
 
+#[cfg(feature = "durable")]
+use std::pin::Pin;
 use std::{
     mem,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+#[cfg(feature = "durable")]
+use super::commit::Refused;
 use super::{
     events,
     group::Group,
@@ -15,6 +19,10 @@ use super::{
     task::{IntoTask, Task},
 };
 use crate::sent::{Connection, Delivery};
+
+/// The commit of durable tasks, and what its failure makes of the response.
+#[cfg(feature = "durable")]
+pub(crate) type Commit = Pin<Box<dyn Future<Output = Option<Refused>> + Send>>;
 
 /// The tasks of one response, in the extensions of its request.
 ///
@@ -157,6 +165,39 @@ impl Background {
                 on_done.done(Delivery::Aborted { bytes: 0 });
             }
         }
+    }
+
+    /// Commits the durable tasks before a response; none if there are none. The future
+    /// returns what the response is to be instead, if that fails.
+    #[cfg(feature = "durable")]
+    pub(crate) fn commit(&self, runner: &Runner, has_failed: bool) -> Option<Commit> {
+        if !matches!(&*self.state(), State::Open(tasks) if tasks.has_uncommitted()) {
+            return None;
+        }
+        if has_failed {
+            self.change(Registrations::view_failed);
+        }
+        let entries = match &*self.state() {
+            State::Open(tasks) => tasks.uncommitted(),
+            State::Closed(_) => return None,
+        };
+        let (background, runner) = (self.clone(), runner.clone());
+        Some(Box::pin(async move {
+            let refused = runner.commit_or_refuse(&entries).await.err()?;
+            background.change(Registrations::refuse_uncommitted);
+            Some(refused)
+        }))
+    }
+
+    /// Changes what was registered, outside of the lock: a task that is discarded is a user's.
+    #[cfg(feature = "durable")]
+    fn change(&self, change: impl FnOnce(&mut Registrations)) {
+        let mut tasks = match &mut *self.state() {
+            State::Open(tasks) => mem::take(tasks),
+            State::Closed(_) => return,
+        };
+        change(&mut tasks);
+        self.append(tasks, None);
     }
 
     /// Takes the registered tasks. `runner` starts tasks that are registered later.

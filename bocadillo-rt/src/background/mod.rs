@@ -105,10 +105,16 @@
 
 mod accept;
 mod account;
+#[cfg(feature = "durable")]
+mod attempt;
 mod blocking;
 mod builder;
+#[cfg(feature = "durable")]
+mod commit;
 mod context;
 mod drain;
+#[cfg(feature = "durable")]
+mod entry;
 mod events;
 mod executor;
 mod gather;
@@ -118,17 +124,34 @@ mod job;
 mod launch;
 mod metrics;
 mod outcome;
+#[cfg(feature = "durable")]
+mod policy;
 mod registrations;
 mod report;
 mod run;
 mod runner;
 mod scheduler;
+#[cfg(feature = "durable")]
+mod states;
 mod stats;
+#[cfg(feature = "durable")]
+mod store;
+#[cfg(feature = "durable")]
+mod store_error;
 mod task;
+#[cfg(feature = "durable")]
+mod task_id;
 mod timer;
 mod trace;
 mod worker;
 
+#[cfg(feature = "durable")]
+#[doc(hidden)]
+pub use self::attempt::Work;
+#[cfg(feature = "durable")]
+pub(crate) use self::{
+    attempt::dead, commit::Refused, entry::Entry, handle::Commit, policy::Policy,
+};
 pub use self::{
     builder::{Builder, Overflow},
     context::{Context, current, try_current},
@@ -152,4 +175,10 @@ pub(crate) use self::{
     registrations::Registrations,
     runner::{Active, Connected},
     worker::Pool,
+};
+#[cfg(feature = "durable")]
+pub use self::{
+    store::{Claimed, Counts, Due, End, KeptState, KeptTask, NewTask, Store, StoreFuture},
+    store_error::StoreError,
+    task_id::TaskId,
 };

@@ -1,7 +1,11 @@
 //! The tasks that are registered on one response: the latest replaces the others, `add` keeps them.
 
+#[cfg(feature = "durable")]
+use std::sync::Arc;
 use std::{borrow::Cow, mem, panic::Location};
 
+#[cfg(feature = "durable")]
+use super::entry::Entry;
 use super::{events, job::When, report::TaskState, task::Task};
 
 /// Upper bound on the registrations of one response. More of them are a loop that went wrong.
@@ -21,6 +25,13 @@ pub(crate) struct Registrations {
 struct Rest {
     more: Vec<Task>,
     unstarted: Vec<Unstarted>,
+}
+
+#[cfg(feature = "durable")]
+impl Rest {
+    fn has_uncommitted(&self) -> bool {
+        self.more.iter().any(Task::is_uncommitted)
+    }
 }
 
 /// A task that was registered and will never start.
@@ -155,6 +166,51 @@ impl Registrations {
             .extend(unstarted);
         for task in skipped {
             events::skipped(task.info(), "it is for successful views");
+            task.discard();
+        }
+    }
+
+    /// Returns whether a durable task is to be committed.
+    #[cfg(feature = "durable")]
+    #[inline]
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        // There is no other without a first.
+        self.first.as_ref().is_some_and(|first| {
+            first.is_uncommitted()
+                || self
+                    .rest
+                    .as_ref()
+                    .is_some_and(|rest| rest.has_uncommitted())
+        })
+    }
+
+    /// Returns what is to be committed.
+    #[cfg(feature = "durable")]
+    pub(crate) fn uncommitted(&self) -> Vec<Arc<Entry>> {
+        let more = self.rest.iter().flat_map(|rest| &rest.more);
+        let all = self.first.iter().chain(more);
+        let uncommitted = all.filter(|task| task.is_uncommitted());
+        uncommitted.filter_map(|task| task.entry.clone()).collect()
+    }
+
+    /// Refuses the durable tasks: they could not be committed.
+    #[cfg(feature = "durable")]
+    #[cold]
+    pub(crate) fn refuse_uncommitted(&mut self) {
+        let (refused, rest): (Vec<_>, _) = self
+            .take_tasks()
+            .into_iter()
+            .partition(Task::is_uncommitted);
+        self.put(rest);
+        let unstarted = refused
+            .iter()
+            .map(|task| Unstarted::new(task, TaskState::Refused));
+        self.rest
+            .get_or_insert_default()
+            .unstarted
+            .extend(unstarted);
+        for task in refused {
+            events::refused(task.info(), "it could not be committed to its store");
             task.discard();
         }
     }

@@ -1,7 +1,11 @@
 //! A task that can be registered: a future with its options.
 
+#[cfg(feature = "durable")]
+use std::sync::Arc;
 use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
+#[cfg(feature = "durable")]
+use super::entry::Entry;
 use super::{
     job::{BoxedJob, Info, When},
     launch,
@@ -31,6 +35,9 @@ use crate::error::BoxError;
 pub struct Task {
     /// Boxed once, so that the task is never moved between its registration and its end.
     pub(super) job: BoxedJob,
+    /// What a door commits before the response.
+    #[cfg(feature = "durable")]
+    pub(super) entry: Option<Arc<Entry>>,
 }
 
 impl Task {
@@ -58,7 +65,15 @@ impl Task {
             info.meta.location = location;
             info.trace = TraceContext::capture();
         });
-        Self { job }
+        Self::from_job(job)
+    }
+
+    pub(super) fn from_job(job: BoxedJob) -> Self {
+        Self {
+            job,
+            #[cfg(feature = "durable")]
+            entry: None,
+        }
     }
 
     /// Drops a task that will not run.
@@ -73,6 +88,14 @@ impl Task {
 
     pub(super) fn info_mut(&mut self) -> &mut Info {
         self.job.as_mut().info_mut()
+    }
+
+    /// Returns whether this is a durable task that nobody has committed.
+    #[cfg(feature = "durable")]
+    #[inline]
+    pub(super) fn is_uncommitted(&self) -> bool {
+        let entry = self.entry.as_ref();
+        entry.is_some_and(|entry| !entry.is_held())
     }
 
     /// Creates a task that may fail, where inference cannot know the error's type.

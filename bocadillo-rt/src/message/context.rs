@@ -77,6 +77,12 @@ impl StateMap {
         self.0.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
+    /// Returns all values, for the tasks.
+    #[cfg(feature = "durable")]
+    pub(crate) fn values(&self) -> impl Iterator<Item = Arc<dyn Any + Send + Sync>> {
+        self.0.values().cloned()
+    }
+
     pub(crate) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }

@@ -13,3 +13,5 @@ pub(crate) mod socket;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub(crate) mod turn;
+#[cfg(feature = "durable")]
+pub(crate) mod worker;

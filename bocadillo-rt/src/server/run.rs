@@ -18,6 +18,8 @@ use tokio::{
     time::sleep,
 };
 
+#[cfg(feature = "durable")]
+use crate::durable::Keeper;
 use crate::{
     background::{Connected, Runner},
     error::{BoxError, Result},
@@ -70,6 +72,8 @@ impl Server<'_> {
                 "built with `panic = \"abort\"`: a panic of a view or a task ends the process"
             );
         }
+        #[cfg(feature = "durable")]
+        let keeper = Keeper::start(self.runner)?;
         let limits = self.limits;
         let watch = Watch::with(times(limits))?;
         let permits = Arc::new(Semaphore::new(limits.connections));
@@ -103,6 +107,10 @@ impl Server<'_> {
         accept.close(listener, serve);
         if let Some(end) = self.end {
             end.begin();
+        }
+        #[cfg(feature = "durable")]
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
         }
         let ending = Ending {
             watch: &watch,

@@ -177,7 +177,12 @@ async fn end_connections(watch: &Watch, runner: &Runner, limit: Duration) {
     }
 }
 
-fn result(report: &DrainReport) -> Result<()> {
+/// Converts into what a server or a worker returns.
+///
+/// # Errors
+///
+/// Returns an error that names what was cut off, and what still runs.
+pub(crate) fn result(report: &DrainReport) -> Result<()> {
     if report.is_clean() {
         return Ok(());
     }

@@ -3,6 +3,8 @@
 use std::{any::Any, fmt, future::poll_fn, mem, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
+#[cfg(feature = "durable")]
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
@@ -11,6 +13,8 @@ use tokio::{runtime::Handle, sync::Mutex};
 use tower_service::Service;
 
 use super::Tasks;
+#[cfg(feature = "durable")]
+use crate::background::Refused;
 use crate::{
     app::builder::App,
     background::{Background, Group, Meta, Runner, TestDoor, is_failure},
@@ -156,6 +160,12 @@ where
     let calling = ready.call(request);
     drop(ready);
     let (head, body) = match calling.await.map_err(Into::<BoxError>::into) {
+        #[cfg(feature = "durable")]
+        Ok(response) => match door.commit(response.status()).await {
+            Some(refused) => return door.refuse(refused),
+            None => response.into_parts(),
+        },
+        #[cfg(not(feature = "durable"))]
         Ok(response) => response.into_parts(),
         Err(error) => panic!("the service failed: {error}"),
     };
@@ -185,6 +195,29 @@ struct Door {
 }
 
 impl Door {
+    /// Commits durable tasks, as a server does.
+    #[cfg(feature = "durable")]
+    async fn commit(&self, status: StatusCode) -> Option<Refused> {
+        self.background
+            .commit(&self.runner, is_failure(status))?
+            .await
+    }
+
+    /// Answers in place of the service.
+    #[cfg(feature = "durable")]
+    fn refuse(mut self, refused: Refused) -> TestResponse {
+        let mut response = http::Response::new(());
+        *response.status_mut() = refused.error().status();
+        if let Some(time) = refused.retry_after() {
+            let time = HeaderValue::from_static(time);
+            response.headers_mut().insert(RETRY_AFTER, time);
+        }
+        let (head, ()) = response.into_parts();
+        self.release(Some(head.status), Delivery::Sent);
+        let (body, group) = (Ok(Bytes::new()), Arc::clone(&self.group));
+        TestResponse { head, body, group }
+    }
+
     fn release(&mut self, status: Option<StatusCode>, delivery: Delivery) {
         if mem::replace(&mut self.is_released, true) {
             return;

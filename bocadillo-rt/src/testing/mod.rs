@@ -26,6 +26,8 @@
 //! ```
 
 mod client;
+#[cfg(feature = "durable")]
+mod drain;
 mod tasks;
 mod view;
 

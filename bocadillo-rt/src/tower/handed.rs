@@ -3,6 +3,8 @@
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
+#[cfg(feature = "durable")]
+use crate::tower::commit::refused_by;
 use crate::{
     background::{Background, Runner, is_failure},
     guard::{catch, log},
@@ -41,8 +43,18 @@ where
             panicked(is_grpc)
         }
     };
-    let status = response.status();
-    let has_failed = is_failure(status) || is_grpc && grpc::has_failed(response.headers());
+    let has_failed = |response: &http::Response<_>| {
+        is_failure(response.status()) || is_grpc && grpc::has_failed(response.headers())
+    };
+    #[cfg(feature = "durable")]
+    let response = match registered.commit(has_failed(&response)) {
+        None => response,
+        Some(commit) => match commit.await {
+            None => response,
+            Some(refused) => refused_by(refused),
+        },
+    };
+    let (status, has_failed) = (response.status(), has_failed(&response));
     let Some(on_done) = registered.accept(Some(status), has_failed) else {
         return Ok(response.map(Handed::plain));
     };

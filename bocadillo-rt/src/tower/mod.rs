@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod boxed;
+mod commit;
 pub(crate) mod connection;
 #[cfg(feature = "axum")]
 mod extract;

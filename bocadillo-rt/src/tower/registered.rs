@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+#[cfg(feature = "durable")]
+use crate::tower::commit::Commit;
 use crate::{
     background::{Background, Meta, Runner},
     sent::{Delivery, OnDone},
@@ -15,6 +17,12 @@ pub(super) struct Registered {
 }
 
 impl Registered {
+    /// Commits the durable tasks among them before the response; none if there are none.
+    #[cfg(feature = "durable")]
+    pub(super) fn commit(&self, has_failed: bool) -> Option<Commit> {
+        self.background.commit(&self.runner, has_failed)
+    }
+
     /// Accepts what was registered, if anything was; from now on registrations are late.
     pub(super) fn accept(&self, status: Option<StatusCode>, has_failed: bool) -> Option<OnDone> {
         let mut tasks = self.background.close(&self.runner);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{
-    Method, StatusCode, Version,
+    HeaderMap, Method, StatusCode, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::Body as HttpBody;
@@ -28,6 +28,7 @@ use crate::{
     server::{detach::is_detached, turn::must_yield},
     tower::{
         answer::{OrEmpty, answer_head, empty, held_back, panicked},
+        commit::{Commit, refused_by},
         grpc,
         registered::Registered,
     },
@@ -119,7 +120,7 @@ pin_project! {
     /// Response future of [`Foreign`].
     pub(crate) struct ForeignFuture<S: Service<http::Request<Body>>> {
         #[pin]
-        stage: Stage<S, S::Future>,
+        stage: Stage<S, S::Future, S::Response>,
         exchange: Exchange,
     }
 
@@ -132,9 +133,12 @@ pin_project! {
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<S, F> {
+    enum Stage<S, F, R> {
         Ready { service: S, request: Option<http::Request<Body>> },
         Called { #[pin] response: F },
+        /// The durable tasks of the response are being committed. Without the feature there are none:
+        /// a variant here cannot depend on one.
+        Committing { response: Option<R>, commit: Commit },
         /// The runner has no room for what the service would register.
         HeldBack,
         /// The request does not say for which host it is.
@@ -144,7 +148,7 @@ pin_project! {
     }
 }
 
-impl<S, F> Stage<S, F> {
+impl<S, F, R> Stage<S, F, R> {
     /// Drops the service's future: it is a user's.
     fn clear(mut self: Pin<&mut Self>) {
         if let Err(panic) = guarded(|| self.set(Self::Answered)) {
@@ -184,7 +188,7 @@ where
                 return Poll::Pending;
             }
         }
-        let polled = guarded(|| this.stage.as_mut().respond(cx));
+        let polled = guarded(|| this.stage.as_mut().respond(exchange, cx));
         let response = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answered)) => {
@@ -203,16 +207,35 @@ where
 
 type Responded<B, E> = Poll<Result<http::Response<OrEmpty<B>>, E>>;
 
-impl<S, B> Stage<S, S::Future>
+impl<S, B> Stage<S, S::Future, S::Response>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
     B: HttpBody,
 {
-    fn respond(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Responded<B, S::Error> {
+    fn respond(
+        mut self: Pin<&mut Self>,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+    ) -> Responded<B, S::Error> {
         loop {
             let response = match self.as_mut().project() {
                 StageProj::Called { response } => {
                     let response = ready!(response.poll(cx))?;
+                    let Some(commit) = exchange.commit(response.status(), response.headers())
+                    else {
+                        return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
+                    };
+                    let response = Some(response);
+                    self.set(Self::Committing { response, commit });
+                    continue;
+                }
+                StageProj::Committing { response, commit } => {
+                    if let Some(refused) = ready!(commit.as_mut().poll(cx)) {
+                        return Poll::Ready(Ok(refused_by(refused)));
+                    }
+                    let Some(response) = response.take() else {
+                        return Poll::Pending;
+                    };
                     return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
                 }
                 StageProj::HeldBack => return Poll::Ready(Ok(held_back())),
@@ -232,6 +255,19 @@ where
 }
 
 impl Exchange {
+    #[cfg(feature = "durable")]
+    fn commit(&self, status: StatusCode, headers: &HeaderMap) -> Option<Commit> {
+        let has_failed = is_failure(status) || self.is_grpc && grpc::has_failed(headers);
+        self.registered.commit(has_failed)
+    }
+
+    /// There are no durable tasks.
+    #[cfg(not(feature = "durable"))]
+    #[inline(always)]
+    fn commit(&self, _status: StatusCode, _headers: &HeaderMap) -> Option<Commit> {
+        None
+    }
+
     /// Makes what HTTP allows of what the service has answered.
     fn frame<B: HttpBody>(&self, response: &mut http::Response<OrEmpty<B>>) {
         if let Some(header) = framing::drop_ours(response.headers_mut(), self.version) {
