@@ -1,7 +1,7 @@
 //! The body that hyper reads: it carries the token to the end of the response.
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,7 +18,7 @@ use super::{
     keeper::{BodyError, BoxError, Keeper, Origin},
     request_guard::RequestGuard,
     ticket::Protocol,
-    token::{Token, Tracked},
+    token::Token,
 };
 
 /// How many bytes of an HTTP/2 body may wait in h2 when the end of the body is handed over.
@@ -44,11 +44,11 @@ pin_project! {
 
 #[derive(Debug)]
 struct Tracking {
-    tracked: Tracked,
+    protocol: Protocol,
+    /// The right to end the response, until the end is handed over.
+    token: Option<Token>,
     /// The trailers, which wait with the end.
     trailers: Option<Box<HeaderMap>>,
-    /// The right to end the response is still here: the end was not handed over.
-    has_token: bool,
     end: End,
     /// Too much was in flight when the inner body ended: the end waits until nothing is in flight.
     must_drain: bool,
@@ -107,11 +107,11 @@ impl<B> SentBody<B> {
     }
 
     /// Tracks this body, whose end is the end of the response.
-    pub(super) fn track(&mut self, tracked: Tracked) {
+    pub(super) fn track(&mut self, token: Token, protocol: Protocol) {
         self.tracking = Some(Tracking {
-            tracked,
+            protocol,
+            token: Some(token),
             trailers: None,
-            has_token: true,
             end: End::Open,
             must_drain: false,
             is_short: false,
@@ -175,9 +175,7 @@ where
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.tracking {
-            Some(tracking) if tracking.tracked.ticket.protocol == Protocol::Http2 => {
-                tracking.end == End::Done
-            }
+            Some(tracking) if tracking.protocol == Protocol::Http2 => tracking.end == End::Done,
             Some(_) | None => self.has_inner_ended(),
         }
     }
@@ -263,14 +261,12 @@ where
 }
 
 impl Tracking {
-    fn take_token(&mut self) -> Option<Token> {
-        let has_token = mem::take(&mut self.has_token);
-        has_token.then(|| Token::new(self.tracked.clone()))
-    }
-
     fn hand_over<D: Buf>(&mut self, data: D, is_last: bool) -> SentBuf<D> {
-        let ticket = &self.tracked.ticket;
-        if ticket.protocol == Protocol::Http1 || !is_last {
+        let Some(token) = &self.token else {
+            return SentBuf::plain(data);
+        };
+        let ticket = token.ticket();
+        if self.protocol == Protocol::Http1 || !is_last {
             return SentBuf::counting(data, Arc::clone(ticket));
         }
         let waiting = ticket.in_flight() + data.remaining() as u64;
@@ -279,7 +275,7 @@ impl Tracking {
             return SentBuf::counting(data, Arc::clone(ticket));
         }
         self.end = End::Done;
-        match self.take_token() {
+        match self.token.take() {
             Some(token) => SentBuf::ending(Some(data), token),
             None => SentBuf::plain(data),
         }
@@ -290,39 +286,40 @@ impl Tracking {
         if self.end == End::Done {
             return Poll::Ready(None);
         }
-        let ticket = &self.tracked.ticket;
-        if ticket.protocol == Protocol::Http1 {
+        if self.protocol == Protocol::Http1 {
             // The token stays: HTTP/1 marks when it drops the body.
             self.end = End::Done;
             let trailers = self.trailers.take();
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
         }
-        self.must_drain |= ticket.in_flight() > MAX_LOOSE_BYTES;
-        if self.must_drain {
-            ready!(ticket.poll_drained(cx));
+        if let Some(token) = &self.token {
+            self.must_drain |= token.ticket().in_flight() > MAX_LOOSE_BYTES;
+            if self.must_drain {
+                ready!(token.ticket().poll_drained(cx));
+            }
         }
         self.end = End::Done;
         let trailers = self.trailers.take();
-        let frame = self.take_token();
-        Poll::Ready(frame.map(|token| Ok(end_stream(trailers, token))))
+        let token = self.token.take();
+        Poll::Ready(token.map(|token| Ok(end_stream(trailers, token))))
     }
 
     fn fail(&mut self) {
         self.end = End::Done;
-        if let Some(token) = self.take_token() {
+        if let Some(token) = self.token.take() {
             token.abort();
         }
     }
 
     #[inline(never)]
-    fn end_by_drop(&self) {
-        match self.tracked.ticket.protocol {
-            Protocol::Http1 if self.is_short => self.tracked.abort(),
+    fn end_by_drop(&self, token: Token) {
+        match self.protocol {
+            Protocol::Http1 if self.is_short => token.abort(),
             // hyper has buffered the last frame, or the response has no body (HEAD, 204, 304). If hyper
             // drops the body for any other reason, the connection is over and flushes no more.
-            Protocol::Http1 => self.tracked.complete(),
+            Protocol::Http1 => token.complete(),
             // The end was never handed over.
-            Protocol::Http2 => self.tracked.abort(),
+            Protocol::Http2 => token.abort(),
         }
     }
 }
@@ -344,8 +341,8 @@ fn end_stream<D: Buf>(trailers: Option<Box<HeaderMap>>, token: Token) -> Frame<S
 impl Drop for Tracking {
     #[inline]
     fn drop(&mut self) {
-        if self.has_token {
-            self.end_by_drop();
+        if let Some(token) = self.token.take() {
+            self.end_by_drop(token);
         }
     }
 }

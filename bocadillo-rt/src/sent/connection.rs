@@ -22,7 +22,7 @@ use super::{
     request_guard::RequestGuard,
     stream,
     ticket::Protocol,
-    token::{Token, Tracked},
+    token::Token,
 };
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -119,22 +119,18 @@ impl Connection {
         let Some(ticket) = self.conn.add(protocol, on_done) else {
             return;
         };
-        let tracked = Tracked {
-            ticket,
-            conn: Arc::clone(&self.conn),
-        };
+        let mut token = Token::new(ticket, Arc::clone(&self.conn));
         if protocol == Protocol::Http2 {
-            stream::attach(&tracked.ticket);
+            stream::attach(token.ticket());
             // Without data there is no buffer to carry the token.
             if body.is_end_stream() {
-                let token = Token::new(tracked.clone());
                 match header_token::insert(headers, token) {
                     Ok(()) => return,
-                    Err(token) => token.forget(),
+                    Err(returned) => token = returned,
                 }
             }
         }
-        body.track(tracked);
+        body.track(token, protocol);
     }
 
     /// Watches a response without a callback, which is aborted if it stalls. HTTP/1 needs no ticket for
