@@ -16,7 +16,7 @@ use crate::{
     tower::{
         boxed::{BoxedService, Responding},
         handed,
-        service::Foreign,
+        service::TrackedService,
     },
 };
 
@@ -117,7 +117,7 @@ impl Endpoint for Mount {
     }
 }
 
-/// Shows the handle of the test client to a service, as a server does.
+/// Gives a service the handle of the test client, as a server gives its own.
 fn show_door(request: &mut http::Request<Body>) {
     if let Some(TestDoor(door)) = request.extensions().get().cloned() {
         request.extensions_mut().insert(door);
@@ -142,8 +142,8 @@ fn serve(
     Running::service(async move { Ok(responding.await.map(SentBody::plain)) })
 }
 
-/// Calls a service of an app in a server that is not ours. Its tasks are left to the door around the app,
-/// or else they are the app's.
+/// Calls a service of an app in another server. A door around the app takes its tasks. Without a
+/// door, the app's own runner does.
 pub(crate) fn respond(
     service: &BoxedService,
     mut request: http::Request<Body>,
@@ -162,7 +162,7 @@ pub(crate) fn respond(
     })
 }
 
-/// Calls the service on behalf of our own server, which tracks the response.
+/// Calls a service for our own server, which tracks the response.
 fn serve_tracked(
     service: &BoxedService,
     mut request: http::Request<Body>,
@@ -175,9 +175,9 @@ fn serve_tracked(
         connection: conn.context.connection.clone(),
         addr: conn.context.addr,
     };
-    let foreign = Foreign::new(service.clone(), runner, Arc::new(peer));
+    let tracked = TrackedService::new(service.clone(), runner, Arc::new(peer));
     request.extensions_mut().insert(Around(Arc::clone(conn)));
-    let answering = foreign.begin(request, busy, origin);
+    let answering = tracked.begin(request, busy, origin);
     Running::service(async move {
         let response = answering.await?;
         Ok(response.map(|body| body.map(|body| contain::of_service(body.into()))))

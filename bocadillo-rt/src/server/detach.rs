@@ -79,7 +79,7 @@ impl<T> Future for Running<T> {
     }
 }
 
-/// A view that was called, and that may outlive the future that polls it.
+/// A view that was called. It may outlive the future that polls it.
 pub(crate) struct Begun<T: 'static> {
     view: Running<T>,
     has_ended: bool,
@@ -95,7 +95,7 @@ impl<T> Begun<T> {
 
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        // What panics has ended too: it must not be polled again.
+        // A view that panics has ended too, and must not be polled again.
         self.has_ended = true;
         let answer = Pin::new(&mut self.view).poll(cx);
         self.has_ended = answer.is_ready();

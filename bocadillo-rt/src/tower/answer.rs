@@ -1,4 +1,4 @@
-//! The answer of a tower service, and those that the server gives in its place.
+//! The body of a service's answer, and the answers that the server gives in its place.
 
 use std::{
     pin::Pin,
@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use crate::{message::body::Body, tower::grpc};
 
 pin_project! {
-    /// The service's body, or the empty one of a response that it knows nothing of.
+    /// The body of a service, or an empty body.
     #[derive(Debug)]
     #[project = OrEmptyProj]
     pub enum OrEmpty<B> {
@@ -70,12 +70,12 @@ pub(super) fn empty<B>(status: StatusCode) -> http::Response<OrEmpty<B>> {
     response
 }
 
-/// The answer of a service that panicked.
+/// Returns the answer for a service that panicked.
 pub(super) fn panicked<B>(is_grpc: bool) -> http::Response<OrEmpty<B>> {
     if !is_grpc {
         return empty(StatusCode::INTERNAL_SERVER_ERROR);
     }
-    // gRPC has its status in the headers of a 200.
+    // A gRPC response is a 200. Its status is in a header.
     let mut response = empty(StatusCode::OK);
     *response.headers_mut() = grpc::internal();
     response
@@ -88,7 +88,7 @@ pub(super) fn held_back<B>() -> http::Response<OrEmpty<B>> {
     response
 }
 
-/// What hyper does itself on HTTP/1.
+/// Answers a HEAD request on HTTP/2. hyper does this itself on HTTP/1.
 pub(super) fn answer_head<B: HttpBody>(response: &mut http::Response<OrEmpty<B>>) {
     let length = response.body().size_hint().exact();
     if let Some(length) = length.filter(|length| *length > 0) {

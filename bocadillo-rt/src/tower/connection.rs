@@ -1,4 +1,4 @@
-//! A tower service on one connection of hyper's: if hyper drops what it awaits, the service runs on.
+//! A tower service on one connection of hyper. If hyper drops a call, the service runs on.
 
 use std::{
     fmt,
@@ -21,16 +21,16 @@ use crate::{
         detach::{self, Begun, Count, Detached, Running},
         limits::Limits,
     },
-    tower::{answer::OrEmpty, service::Foreign},
+    tower::{answer::OrEmpty, service::TrackedService},
 };
 
-/// A tower service for one connection of hyper's: what [`serve`](crate::serve) does with a request, for
-/// those who accept connections themselves.
+/// A tower service for one connection of hyper. Use it if you accept connections yourself; it does
+/// what [`serve`](crate::serve) does with each request.
 ///
-/// It gives each request its [`Background`](crate::background::Background), answers panics, lets a
-/// handler whose client has left run to its end, and hands the tasks of each response to the runner
-/// when the [`Connection`] knows that the response was sent. At the end of the program
-/// [`Runner::drain`] waits for them.
+/// It gives each request its [`Background`](crate::background::Background), and answers panics. A
+/// handler whose client has left runs to its end. When the [`Connection`] reports that a response
+/// was sent, its tasks go to the runner. At the end of the program, [`Runner::drain`] waits for
+/// them.
 ///
 /// # Examples
 ///
@@ -63,11 +63,11 @@ use crate::{
 /// # }
 /// ```
 pub struct HyperService<S> {
-    foreign: Foreign<S>,
+    tracked: TrackedService<S>,
     host: Arc<Host>,
 }
 
-/// Where a handler counts whose client has left.
+/// The limits and the count of handlers whose client has left.
 struct Host {
     runner: Runner,
     detached: Arc<Detached>,
@@ -76,10 +76,9 @@ struct Host {
 }
 
 impl<S> HyperService<S> {
-    /// Creates the service of `connection`, whose tasks are those of `runner`.
+    /// Creates the service of `connection`. Its tasks run on `runner`.
     ///
-    /// How many handlers of one connection may run on without their client, and for how long, is that of
-    /// [`Limits::new`].
+    /// The limits for handlers without a client are those of [`Limits::new`].
     #[must_use]
     #[track_caller]
     pub fn new(service: S, connection: &Connection, runner: &Runner) -> Self {
@@ -88,13 +87,13 @@ impl<S> HyperService<S> {
             connection: connection.clone(),
             addr: None,
         };
-        let foreign = Foreign::new(service, runner.clone(), Arc::new(peer));
+        let tracked = TrackedService::new(service, runner.clone(), Arc::new(peer));
         let detached = Arc::new(Detached::new(&Limits::new()));
-        Self::of(foreign, runner.clone(), detached, Location::caller())
+        Self::of(tracked, runner.clone(), detached, Location::caller())
     }
 
     pub(super) fn of(
-        foreign: Foreign<S>,
+        tracked: TrackedService<S>,
         runner: Runner,
         detached: Arc<Detached>,
         location: &'static Location<'static>,
@@ -106,7 +105,7 @@ impl<S> HyperService<S> {
             location,
         };
         Self {
-            foreign,
+            tracked,
             host: Arc::new(host),
         }
     }
@@ -127,8 +126,8 @@ where
     type Future = HyperFuture<B>;
 
     fn call(&self, request: http::Request<Incoming>) -> HyperFuture<B> {
-        let answering = self.foreign.begin_incoming(request);
-        // The service's own error need not be `Send`: it is boxed at once.
+        let answering = self.tracked.begin_incoming(request);
+        // The error of the service need not be `Send`, so it is boxed at once.
         let future = Box::pin(async move { answering.await.map_err(Into::into) });
         let running = Running::new(future, "service", self.host.location);
         HyperFuture {

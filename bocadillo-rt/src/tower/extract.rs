@@ -1,12 +1,12 @@
-//! `Background` as an extractor of axum's.
+//! `Background` as an extractor of axum.
 
 use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
 use crate::background::Background;
 
-/// The handle of the request's response. Without a door around the router there is none: the client
-/// gets a 500, and the log says what to add.
+/// Extracts the handle of the request's response. If no `serve` and no `BackgroundLayer` is around
+/// the router, the client gets a 500, and the log says what to add.
 impl<S: Sync> FromRequestParts<S> for Background {
     type Rejection = StatusCode;
 

@@ -1,4 +1,4 @@
-//! What gRPC means by a failure: its responses are 200, and the trailers tell.
+//! The failures of gRPC: the response is a 200, and a header or a trailer has the status.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -8,11 +8,11 @@ use http::{
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// As gRPC numbers them.
+/// The numbers of gRPC's status codes.
 const OK: &[u8] = b"0";
 const INTERNAL: HeaderValue = HeaderValue::from_static("13");
 
-/// The headers of the answer to a call whose handler panicked.
+/// Returns the headers of the answer to a call whose handler panicked.
 pub(super) fn internal() -> HeaderMap {
     HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/grpc")),
@@ -21,7 +21,7 @@ pub(super) fn internal() -> HeaderMap {
     ])
 }
 
-/// Returns whether these are headers of a message of gRPC.
+/// Returns whether the headers are those of a gRPC message.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = content_type.and_then(|it| it.strip_prefix(b"application/grpc"));

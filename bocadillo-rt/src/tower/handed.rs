@@ -1,4 +1,5 @@
-//! One request within a server that is not ours: its tasks start when that was handed the response.
+//! One request in a server that is not ours. Its tasks start when that server drops the response's
+//! body.
 
 use http_body::Body as HttpBody;
 use tower_service::Service;
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 
-/// Calls a service that is ready, with a [`Background`] in the request's extensions.
+/// Calls a service that is ready, with a [`Background`] in the extensions of the request.
 pub(crate) async fn answer<S, ReqB, B>(
     mut service: S,
     mut request: http::Request<ReqB>,
@@ -59,7 +60,7 @@ where
         return Ok(response.map(Handed::plain));
     };
     if is_detached() {
-        // There is nobody any more to send it to.
+        // The client has left, so nothing is sent.
         on_done.done(Delivery::Aborted { bytes: 0 });
         return Ok(response.map(Handed::plain));
     }

@@ -1,4 +1,4 @@
-//! The layer for servers that are not ours.
+//! `BackgroundLayer`: the layer for servers that are not ours.
 
 use std::{
     fmt, mem,
@@ -23,29 +23,30 @@ use crate::{
     tower::{answer::OrEmpty, handed},
 };
 
-/// Gives the requests of a service their [`Background`], in a server that is not this crate's:
-/// `axum::serve`, hyper-util, tonic's `Server`, warp.
+/// A layer that gives each request its [`Background`], for servers of other crates: `axum::serve`,
+/// hyper-util, tonic's `Server`, warp.
 ///
-/// Such a server does not tell when it has sent a response. So the guarantee is weaker than that of
-/// [`serve`](crate::serve):
+/// Such a server does not report when it has sent a response. So the guarantee is weaker than that
+/// of [`serve`](crate::serve):
 ///
-/// * A task starts when the response was **handed to the transport**: when the server has dropped the
-///   response's body. hyper does so when it has copied or queued the last chunk. What is then still in
-///   its buffers may be much: of a body in one chunk all of it (20 MB that the client does not read:
-///   the task starts after a few milliseconds, where `serve` waits until the kernel has taken them, or
-///   the client is gone). Of a stream it is what hyper buffers, about 400 KB on HTTP/1, and one
-///   window on HTTP/2 (64 KiB, unless the client allows more).
+/// * A task starts when the response was **handed to the transport**: when the server has dropped
+///   the body of the response. hyper drops the body when it has copied or queued the last chunk. Its
+///   buffers may still hold many bytes. Of a body in one chunk they hold all bytes: if a client does
+///   not read 20 MB, the task starts after a few milliseconds, and `serve` would wait until the
+///   kernel has taken the bytes or the client is gone. Of a stream they hold about 400 KB on HTTP/1,
+///   and one window on HTTP/2 (64 KiB, unless the client allows more).
 /// * The delivery is [`Unknown`](crate::sent::Delivery::Unknown), or
-///   [`Aborted`](crate::sent::Delivery::Aborted) where the body was dropped before its end. A task
-///   with `when = "delivered"` is refused, with a line in the log.
+///   [`Aborted`](crate::sent::Delivery::Aborted) if the body was dropped before its end. A task with
+///   `when = "delivered"` is refused, with a line in the log.
 /// * A task that blocks the thread of [`Runner::current`] may delay its own response.
 ///
-/// The rest is as there: a handler's panic is answered by a 500, or by `INTERNAL` where the request is
-/// gRPC; a handler whose client leaves runs to its end, within the [limits](Self::limits); each task
-/// runs exactly once. At the end of the program, [`Runner::drain`] waits for the tasks.
+/// The other promises are the same. A handler's panic is answered by a 500, or by `INTERNAL` if the
+/// request is gRPC. A handler whose client leaves runs to its end, within the
+/// [limits](Self::limits). Each task runs exactly once. At the end of the program,
+/// [`Runner::drain`] waits for the tasks.
 ///
-/// It belongs outside of layers that answer in a handler's place, as a timeout does. Within `serve`, or
-/// within another layer of this type, it is passive.
+/// Put this layer outside of layers that answer in place of a handler, such as a timeout. Within
+/// `serve`, and within another layer of this type, it does nothing.
 ///
 /// # Examples
 ///
@@ -74,7 +75,7 @@ pub struct BackgroundLayer {
     host: Arc<Host>,
 }
 
-/// Where a handler counts whose client has left.
+/// The limits and the count of handlers whose client has left.
 struct Host {
     runner: Runner,
     detached: Detached,
@@ -82,15 +83,15 @@ struct Host {
 }
 
 impl BackgroundLayer {
-    /// Creates a layer whose tasks are those of `runner`.
+    /// Creates a layer whose tasks run on `runner`.
     #[must_use]
     #[track_caller]
     pub fn new(runner: impl Into<Runner>) -> Self {
         Self::of(runner.into(), &Limits::new(), Location::caller())
     }
 
-    /// Sets how many handlers may run on without their client, and for how long; the other limits are the
-    /// server's to keep. Services that were made before keep theirs.
+    /// Sets how many handlers may run on without their client, and for how long. The server keeps
+    /// the other limits. Services that the layer has created before keep their limits.
     #[must_use]
     pub fn limits(self, limits: &Limits) -> Self {
         Self::of(self.host.runner.clone(), limits, self.host.location)
@@ -150,7 +151,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<ReqB>) -> Self::Future {
-        // The clone need not be ready.
+        // The clone need not be ready, so the original is called.
         let next = self.service.clone();
         let mut service = mem::replace(&mut self.service, next);
         if request.extensions().get::<Background>().is_some() {
@@ -180,7 +181,7 @@ type Answer<B, E> = Result<http::Response<LayerBody<B>>, E>;
 pub struct LayerFuture<B: Send + 'static, E: Send + 'static>(Kind<Answer<B, E>>);
 
 enum Kind<T: 'static> {
-    /// Another door is around.
+    /// Another `serve` or layer is around, and does the work.
     Passive(Pin<Box<dyn Future<Output = T> + Send>>),
     Active {
         begun: Begun<T>,
@@ -200,7 +201,7 @@ impl<B: Send + 'static, E: Send + 'static> Future for LayerFuture<B, E> {
 }
 
 impl<B: Send + 'static, E: Send + 'static> Drop for LayerFuture<B, E> {
-    /// The client has left: the handler runs on.
+    /// Lets the handler run on if the client has left.
     fn drop(&mut self) {
         let Kind::Active { begun, host } = &mut self.0 else {
             return;

@@ -1,4 +1,4 @@
-//! What was registered for one response, until somebody knows what becomes of it.
+//! The tasks that were registered for one response, until its fate is known.
 
 use http::StatusCode;
 
@@ -9,8 +9,8 @@ use crate::{
     sent::{Delivery, OnDone},
 };
 
-/// The registrations of a service for one response. Whatever becomes of the service, they are
-/// accepted: dropping this starts those that no response was found for.
+/// The tasks that a service has registered for one response. They are accepted in each case:
+/// dropping this value starts the tasks if there was no response.
 pub(super) struct Registered {
     pub(super) background: Background,
     pub(super) runner: Runner,
@@ -23,7 +23,7 @@ impl Registered {
         self.background.commit(&self.runner, has_failed)
     }
 
-    /// Accepts what was registered, if anything was; from now on registrations are late.
+    /// Accepts the tasks, if there are any. Tasks that are registered afterwards are late.
     pub(super) fn accept(&self, status: Option<StatusCode>, has_failed: bool) -> Option<OnDone> {
         let mut tasks = self.background.close(&self.runner);
         if tasks.is_empty() {
@@ -41,7 +41,7 @@ impl Registered {
 }
 
 impl Drop for Registered {
-    /// The client has left, or the service has failed: what was registered runs.
+    /// Starts the tasks: the client has left, or the service has failed.
     fn drop(&mut self) {
         if let Some(on_done) = self.accept(None, true) {
             on_done.done(Delivery::Aborted { bytes: 0 });

@@ -25,15 +25,15 @@ use crate::{
         run::Server,
         shutdown::Shutdown,
     },
-    tower::{connection::HyperService, service::Foreign},
+    tower::{connection::HyperService, service::TrackedService},
 };
 
-/// Serves any tower service, exactly as an [`App`](crate::App) is served: an axum router, tonic's
+/// Serves any tower service exactly as an [`App`](crate::App) is served: an axum router, tonic's
 /// routes, or a function of [`service_fn`](crate::service_fn).
 ///
 /// The service registers its tasks on the [`Background`](crate::background::Background) in the
 /// extensions of the request. A handler whose client leaves runs to its end, within the
-/// [limits](Limits::max_detached); `serve` boxes the service's future for that.
+/// [limits](Limits::max_detached). For that, `serve` boxes the service's future.
 ///
 /// # Examples
 ///
@@ -55,8 +55,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// A router of axum is passed as it is, in place of `axum::serve(listener, router)`; not its
-/// `into_make_service()`, which is one service for each connection:
+/// Pass an axum router itself, where `axum::serve(listener, router)` was. Do not pass its
+/// `into_make_service()`, which returns one service for each connection:
 ///
 /// ```no_run
 /// # #[tokio::main] async fn main() -> bocadillo::Result<()> {
@@ -83,10 +83,10 @@ where
     }
 }
 
-/// What [`serve`] takes: any tower service of HTTP that is `Clone + Send + 'static`, whose future is
-/// `Send`, and whose errors can be boxed. It need not be `Sync`.
+/// The argument of [`serve`]: a tower service of HTTP that is `Clone + Send + 'static`, whose
+/// future is `Send`, and whose errors can be boxed. It need not be `Sync`.
 ///
-/// It is implemented for all of them, and for nothing else.
+/// Every such service implements this trait, and no other type does.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     label = "expected a tower service of HTTP requests and responses",
@@ -99,7 +99,7 @@ pub trait Served: Sized + Clone + Send + 'static {
     fn run<L: Listener>(serve: Serve<L, Self>) -> Serving;
 }
 
-/// The future of [`Serve`].
+/// Future returned by [`Serve`].
 type Serving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 #[diagnostic::do_not_recommend]
@@ -126,7 +126,7 @@ where
         runner.adopt_current();
         let runner = runner.of_server();
         let listener = Removing::new(listener);
-        // It need not be `Sync`; each connection has a clone.
+        // The service need not be `Sync`, because each connection has a clone.
         let service = Mutex::new(service);
         let detached = Arc::new(Detached::new(&limits));
         Box::pin(async move {
@@ -134,9 +134,9 @@ where
                 let service = service.lock().unwrap_or_else(PoisonError::into_inner);
                 let extensions = extensions(&on_connect, io, addr);
                 let peer = Arc::new(Peer { connection, addr });
-                let foreign = Foreign::new(service.clone(), runner.clone(), peer);
-                let foreign = foreign.with_extensions(extensions);
-                HyperService::of(foreign, runner.clone(), Arc::clone(&detached), location)
+                let tracked = TrackedService::new(service.clone(), runner.clone(), peer);
+                let tracked = tracked.with_extensions(extensions);
+                HyperService::of(tracked, runner.clone(), Arc::clone(&detached), location)
             };
             let server = Server {
                 limits: &limits,
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// What the requests of a new connection have in their extensions.
+/// The values that `on_connect` puts into the extensions of a connection's requests.
 fn extensions<Io>(
     on_connect: &[OnConnect<Io>],
     io: &Io,
@@ -166,7 +166,7 @@ fn extensions<Io>(
 
 type OnConnect<Io> = Box<dyn Fn(&Io, Option<SocketAddr>, &mut http::Extensions) + Send + Sync>;
 
-/// A server of a tower service; awaiting it serves until it is [to end](crate::App::serve).
+/// A server of a tower service. Awaiting it serves until [a shutdown](crate::App::serve).
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L: Listener, S> {
     listener: L,
@@ -186,18 +186,20 @@ impl<L: Listener, S> Serve<L, S> {
         Self { runner, ..self }
     }
 
-    /// Sets the limits. Those on bodies are for the service itself to keep.
+    /// Sets the limits. The service itself must limit the length of bodies.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Ends the server gracefully when `signal` is ready, in place of on SIGTERM and SIGINT.
+    /// Shuts the server down gracefully when `signal` is ready, and no longer on SIGTERM and
+    /// SIGINT.
     pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         let shutdown = Shutdown::when(signal);
         Self { shutdown, ..self }
     }
 
-    /// Goes on accepting for so long after the signal, as [`App::shutdown_delay`](crate::App::shutdown_delay).
+    /// Sets how long the server goes on accepting connections after the signal. See
+    /// [`App::shutdown_delay`](crate::App::shutdown_delay).
     pub fn shutdown_delay(self, shutdown_delay: Duration) -> Self {
         Self {
             shutdown_delay,
@@ -205,16 +207,17 @@ impl<L: Listener, S> Serve<L, S> {
         }
     }
 
-    /// Puts a value into the extensions of every request of a connection: what its IO knows, as the
-    /// certificates of a TLS client, or the credentials of a Unix socket's.
+    /// Puts a value into the extensions of every request of a connection. The function reads it
+    /// from the connection's IO, for example the certificates of a TLS client, or the credentials
+    /// of a Unix socket.
     ///
-    /// The function is called once for each connection, after a TLS handshake, and must not block. A
-    /// panic of it is logged; the connection is then served without the value. Several functions may be
-    /// given, for several types.
+    /// The function is called once for each connection, after the TLS handshake, and must not
+    /// block. If it panics, the panic is logged, and the connection is served without the value.
+    /// Several functions may add values of several types.
     ///
-    /// With feature `axum` the extractor `ConnectInfo<SocketAddr>` works without this. For tonic's
-    /// `remote_addr()` the function is
-    /// `|io, _| tonic::transport::server::Connected::connect_info(io)`.
+    /// With feature `axum`, the extractor `ConnectInfo<SocketAddr>` needs no such function. For
+    /// tonic's `remote_addr()` the function is `|io, _|
+    /// tonic::transport::server::Connected::connect_info(io)`.
     ///
     /// # Examples
     ///

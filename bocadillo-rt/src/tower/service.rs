@@ -1,4 +1,4 @@
-//! A tower service that is no app, on our server.
+//! Calls a tower service for one request, and hands over its response and its tasks.
 
 use std::{
     fmt,
@@ -34,16 +34,16 @@ use crate::{
     },
 };
 
-/// The service, for one connection.
-pub(crate) struct Foreign<S> {
+/// A tower service on one connection.
+pub(crate) struct TrackedService<S> {
     service: S,
     runner: Runner,
     peer: Arc<Peer>,
-    /// What each request of the connection has in its extensions.
+    /// The extensions of each request of the connection.
     extensions: http::Extensions,
 }
 
-impl<S> Foreign<S> {
+impl<S> TrackedService<S> {
     pub(crate) fn new(service: S, runner: Runner, peer: Arc<Peer>) -> Self {
         Self {
             service,
@@ -58,13 +58,13 @@ impl<S> Foreign<S> {
     }
 }
 
-impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
+impl<S: Service<http::Request<Body>> + Clone> TrackedService<S> {
     pub(crate) fn begin(
         &self,
         mut request: http::Request<Body>,
         busy: RequestGuard,
         origin: Origin,
-    ) -> ForeignFuture<S> {
+    ) -> TrackedFuture<S> {
         let version = request.version();
         let background = Background::with_peer(Arc::clone(&self.peer));
         let extensions = request.extensions_mut();
@@ -76,7 +76,7 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
             extensions.insert(axum::extract::ConnectInfo(addr));
         }
         extensions.insert(background.clone());
-        let exchange = Exchange {
+        let call = ServiceCall {
             method: request.method().clone(),
             is_grpc: grpc::is_grpc(request.headers()),
             registered: Registered {
@@ -97,11 +97,11 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
                 request: Some(request),
             }
         };
-        ForeignFuture { stage, exchange }
+        TrackedFuture { stage, call }
     }
 
-    /// Calls the service with a request as hyper has read it.
-    pub(super) fn begin_incoming(&self, request: http::Request<Incoming>) -> ForeignFuture<S> {
+    /// Calls the service with a request that hyper has read.
+    pub(super) fn begin_incoming(&self, request: http::Request<Incoming>) -> TrackedFuture<S> {
         let version = request.version();
         let busy = self.peer.connection.begin(version);
         let (head, body) = request.into_parts();
@@ -117,14 +117,14 @@ impl<S: Service<http::Request<Body>> + Clone> Foreign<S> {
 }
 
 pin_project! {
-    /// Response future of [`Foreign`].
-    pub(crate) struct ForeignFuture<S: Service<http::Request<Body>>> {
+    /// Response future of [`TrackedService`].
+    pub(crate) struct TrackedFuture<S: Service<http::Request<Body>>> {
         #[pin]
         stage: Stage<S, S::Future, S::Response>,
-        exchange: Exchange,
+        call: ServiceCall,
     }
 
-    impl<S: Service<http::Request<Body>>> PinnedDrop for ForeignFuture<S> {
+    impl<S: Service<http::Request<Body>>> PinnedDrop for TrackedFuture<S> {
         fn drop(this: Pin<&mut Self>) {
             this.project().stage.clear();
         }
@@ -139,17 +139,17 @@ pin_project! {
         /// The durable tasks of the response are being committed. Without the feature there are none:
         /// a variant here cannot depend on one.
         Committing { response: Option<R>, commit: Commit },
-        /// The runner has no room for what the service would register.
+        /// The runner has no room for the tasks that the service would register.
         HeldBack,
-        /// The request does not say for which host it is.
+        /// The request does not name its host.
         NoHost,
-        /// It has answered, and is gone.
+        /// The service has answered, and its future was dropped.
         Answered,
     }
 }
 
 impl<S, F, R> Stage<S, F, R> {
-    /// Drops the service's future: it is a user's.
+    /// Drops the future of the service, which is a user's code.
     fn clear(mut self: Pin<&mut Self>) {
         if let Err(panic) = guarded(|| self.set(Self::Answered)) {
             log(|| tracing::error!(panic, "service panicked when it was dropped"));
@@ -157,8 +157,8 @@ impl<S, F, R> Stage<S, F, R> {
     }
 }
 
-/// What is known of the request, apart from the service.
-struct Exchange {
+/// The state of a call, apart from the service.
+struct ServiceCall {
     method: Method,
     is_grpc: bool,
     registered: Registered,
@@ -166,11 +166,11 @@ struct Exchange {
     version: Version,
     busy: Option<RequestGuard>,
     has_yielded: bool,
-    /// For the log.
+    /// Who has answered, for the log.
     origin: Origin,
 }
 
-impl<S, B> Future for ForeignFuture<S>
+impl<S, B> Future for TrackedFuture<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
     B: HttpBody,
@@ -180,15 +180,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let exchange = &mut *this.exchange;
-        if !exchange.has_yielded {
-            exchange.has_yielded = true;
-            if must_yield(&exchange.registered.runner, &exchange.peer.connection) {
+        let call = &mut *this.call;
+        if !call.has_yielded {
+            call.has_yielded = true;
+            if must_yield(&call.registered.runner, &call.peer.connection) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
-        let polled = guarded(|| this.stage.as_mut().respond(exchange, cx));
+        let polled = guarded(|| this.stage.as_mut().respond(call, cx));
         let response = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answered)) => {
@@ -198,10 +198,10 @@ where
             Err(panic) => {
                 this.stage.as_mut().clear();
                 log(|| tracing::error!(panic, "service panicked"));
-                panicked(this.exchange.is_grpc)
+                panicked(this.call.is_grpc)
             }
         };
-        Poll::Ready(Ok(this.exchange.hand_over(response)))
+        Poll::Ready(Ok(this.call.hand_over(response)))
     }
 }
 
@@ -214,15 +214,14 @@ where
 {
     fn respond(
         mut self: Pin<&mut Self>,
-        exchange: &Exchange,
+        call: &ServiceCall,
         cx: &mut Context<'_>,
     ) -> Responded<B, S::Error> {
         loop {
             let response = match self.as_mut().project() {
                 StageProj::Called { response } => {
                     let response = ready!(response.poll(cx))?;
-                    let Some(commit) = exchange.commit(response.status(), response.headers())
-                    else {
+                    let Some(commit) = call.commit(response.status(), response.headers()) else {
                         return Poll::Ready(Ok(response.map(|body| OrEmpty::Body { body })));
                     };
                     let response = Some(response);
@@ -254,7 +253,7 @@ where
     }
 }
 
-impl Exchange {
+impl ServiceCall {
     #[cfg(feature = "durable")]
     fn commit(&self, status: StatusCode, headers: &HeaderMap) -> Option<Commit> {
         let has_failed = is_failure(status) || self.is_grpc && grpc::has_failed(headers);
@@ -268,13 +267,13 @@ impl Exchange {
         None
     }
 
-    /// Makes what HTTP allows of what the service has answered.
+    /// Makes the response of the service fit for HTTP.
     fn frame<B: HttpBody>(&self, response: &mut http::Response<OrEmpty<B>>) {
         if let Some(header) = framing::drop_ours(response.headers_mut(), self.version) {
             tracing::warn!(
                 route = %self.origin,
                 %header,
-                "header is the server's own, and was left out; do not set it"
+                "header left out; only the server sets it"
             );
         }
         if let Some(fault) = self.fault(response) {
@@ -321,7 +320,7 @@ impl Exchange {
         let connection = &self.peer.connection;
         match self.registered.accept(Some(status), has_failed) {
             None => connection.watch_wrapped(headers, &mut body, version),
-            // There is nobody any more to send it to.
+            // The client has left, so nothing is sent.
             Some(on_done) if is_detached() => on_done.done(Delivery::Aborted { bytes: 0 }),
             Some(on_done) => {
                 connection.track_wrapped(status, headers, &mut body, version, on_done);
@@ -334,8 +333,8 @@ impl Exchange {
     }
 }
 
-impl<S: Service<http::Request<Body>>> fmt::Debug for ForeignFuture<S> {
+impl<S: Service<http::Request<Body>>> fmt::Debug for TrackedFuture<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForeignFuture").finish_non_exhaustive()
+        f.debug_struct("TrackedFuture").finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::message::body::Body;
 
-/// Makes a tower service of a function of requests, for [`serve`](crate::serve).
+/// Creates a tower service from a function, for [`serve`](crate::serve).
 ///
 /// # Examples
 ///
