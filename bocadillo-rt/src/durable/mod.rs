@@ -1,7 +1,7 @@
 //! Tasks that survive the death of their process.
 //!
 //! A plain task lives in memory: when the process dies, it is lost. A *durable* task is a function
-//! with [`#[task]`](../attr.task.html) whose call is committed to a [`Store`] before the first byte of
+//! with `#[task]` whose call is committed to a [`Store`] before the first byte of
 //! its response leaves. When a client has its 201, the task runs at least once.
 //!
 //! # The way of a durable task
@@ -16,7 +16,7 @@
 //!    when it starts. That counts as an attempt: a task that kills its process does not do so for ever.
 //!
 //! A graceful stop gives back what it cuts off, and counts no attempt. Whoever serves with the store, or
-//! has a [`Worker`](../struct.Worker.html) on it, runs what is queued.
+//! has a [`Worker`](crate::Worker) on it, runs what is queued.
 //!
 //! # At least once
 //!
