@@ -93,7 +93,7 @@ pub use bocadillo_rt::{
     Chunk, Error, Event, FromParam, HttpError, HyperFuture, HyperService, IntoChunks, LayerBody,
     LayerFuture, Limits, Listener, Request, Response, Result, RouteFn, RouteMeta, Routed, Serve,
     Served, ServiceFn, ServiceFuture, Socket, View, ViewOutcome, background,
-    background::{Runner, Task, gather},
+    background::{Runner, Task, after_response, gather},
     sent, serve, service_fn, testing,
 };
 
@@ -160,9 +160,13 @@ macro_rules! background_belongs_inside_a_function {
     ($($task:tt)*) => {{ $($task)* }};
 }
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/axum.md")]
+struct Axum;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/background-tasks.md")]

@@ -5,6 +5,7 @@
 //! `curl`, and the port that the examples listen on; without `curl` this says so, and does nothing.
 #![cfg(all(
     unix,
+    feature = "axum",
     feature = "cookie",
     feature = "sqlite",
     feature = "file",

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bocadillo::{
-    App, Body, HyperService, Request, Response, Runner, Served, background,
+    App, Body, HyperService, Request, Response, Runner, Served, after_response, background,
     background::{Background, Overflow},
     route,
     sent::{Delivery, Streams, TrackedIo},
@@ -454,4 +454,70 @@ async fn http2_knows_connections_within_a_stream() {
     stream.send_data(data, false).expect("it is open");
     let echo = soon("the echo", response.into_body().data()).await;
     assert_eq!(&echo.expect("data").expect("bytes")[..], b"ping");
+}
+
+/// Registers what tells its delivery, three times: before and after an `await`, and within another one.
+async fn deep(tx: mpsc::UnboundedSender<Option<Delivery>>) {
+    let tell = move || {
+        let tx = tx.clone();
+        after_response(async move {
+            let _ = tx.send(background::try_current().map(|context| context.delivery()));
+        });
+    };
+    tell();
+    tokio::task::yield_now().await;
+    tell();
+    let again = tell.clone();
+    async move { again() }.await;
+}
+
+#[route("/")]
+async fn calls_deep(req: &mut Request, _res: &mut Response) -> bocadillo::Result<()> {
+    #[background]
+    async fn its_own() {}
+
+    deep(
+        req.state::<mpsc::UnboundedSender<Option<Delivery>>>()?
+            .clone(),
+    )
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn code_below_a_handler_registers_on_its_response() {
+    let (tx, mut started) = mpsc::unbounded_channel();
+    let app = || App::new().state(tx.clone()).route(calls_deep);
+    let response = Client::new(app()).get("/").await;
+    assert_eq!(response.tasks().await.len(), 4);
+    let below = tx.clone();
+    let plain = service_fn(move |_request: http::Request<Body>| {
+        let below = below.clone();
+        async move {
+            deep(below).await;
+            Ok::<_, Infallible>(http::Response::new(Body::empty()))
+        }
+    });
+    let response = Client::new(plain.clone()).get("/").await;
+    assert_eq!(response.tasks().await.len(), 3);
+    for _ in 0..6 {
+        soon("a task", started.recv()).await;
+    }
+    for addr in [start(plain).await.0, start(app().into_service()).await.0] {
+        Http1::connect(addr).await.request("GET", "/").await;
+        for _ in 0..3 {
+            let delivery = soon("a task", started.recv()).await;
+            assert_eq!(delivery, Some(Some(Delivery::Sent)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn outside_of_a_request_the_work_is_not_lost() {
+    let (tx, mut started) = mpsc::unbounded_channel();
+    tokio::spawn(deep(tx)).await.expect("no panic");
+    for _ in 0..3 {
+        let delivery = soon("a task", started.recv()).await;
+        assert_eq!(delivery, Some(Some(Delivery::Unknown)));
+    }
 }

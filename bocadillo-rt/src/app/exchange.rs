@@ -20,7 +20,7 @@ use crate::{
         router::{Route, RouteId},
         shared::{Answer, AppConn, Caller, Endpoint, RunningView},
     },
-    background::{Background, Meta, TestDoor, is_failure},
+    background::{Background, Meta, Task, TestDoor, collecting, is_failure},
     error::{Error, Result},
     guard::{catch, drop_guarded, guarded},
     message::{
@@ -40,6 +40,8 @@ struct Exchange<'a> {
     route: RouteId,
     caller: Caller,
     busy: Option<RequestGuard>,
+    /// What code below the view has registered.
+    late: Vec<Task>,
     /// The view returned an error, panicked, or was dropped.
     has_failed: bool,
 }
@@ -59,6 +61,7 @@ impl<'a> Exchange<'a> {
             route,
             caller,
             busy,
+            late: Vec::new(),
             has_failed: true,
         }
     }
@@ -189,6 +192,9 @@ impl<'a> Exchange<'a> {
     /// Accepts the tasks of the response, unless a door around this app does.
     #[inline]
     fn accept(&mut self) -> Option<OnDone> {
+        if !self.late.is_empty() {
+            self.add_late();
+        }
         if self.response.tasks_mut().is_empty() {
             return None;
         }
@@ -201,6 +207,13 @@ impl<'a> Exchange<'a> {
         let extensions = self.request.extensions();
         let test = || extensions.get().map(|TestDoor(door)| door);
         extensions.get::<Background>().or_else(test)
+    }
+
+    #[cold]
+    fn add_late(&mut self) {
+        for task in mem::take(&mut self.late) {
+            self.response.add_background(task);
+        }
     }
 
     fn accept_some(&mut self) -> Option<OnDone> {
@@ -324,7 +337,11 @@ impl<R: for<'a> Runs<'a>, V: Fn() -> R + Send + Sync> Endpoint for ViewEndpoint<
             let mut response = Response::new();
             let mut exchange = Exchange::new(&mut request, &mut response, route, caller, busy);
             let view = view.run(exchange.request, exchange.response);
-            let outcome = catch(view).await;
+            let late = &mut exchange.late;
+            let outcome = collecting(catch(view), |task| late.push(task)).await;
+            if !exchange.late.is_empty() {
+                exchange.add_late();
+            }
             exchange.conclude(outcome);
             #[cfg(feature = "durable")]
             if exchange.response.tasks_mut().has_uncommitted() {

@@ -130,6 +130,17 @@ pub(super) fn cancelled(info: &Info) {
 
 /// Logs a task that was registered after its response was handed over.
 #[cold]
+pub(super) fn nowhere(info: &Info) {
+    let (task, location) = (info.name(), info.location());
+    of_task(info, || {
+        tracing::warn!(
+            task, %location,
+            "no handler runs here, so the task starts at once; `after_response` belongs into a handler, \
+             not into a future of `tokio::spawn`"
+        );
+    });
+}
+
 pub(super) fn late(info: &Info) {
     let (task, location) = (info.name(), info.location());
     of_task(info, || {

@@ -120,6 +120,7 @@ mod executor;
 mod gather;
 mod group;
 mod handle;
+mod here;
 mod job;
 mod launch;
 mod metrics;
@@ -149,6 +150,8 @@ mod worker;
 #[doc(hidden)]
 pub use self::attempt::Work;
 #[cfg(feature = "durable")]
+pub(crate) use self::here::take_collected;
+#[cfg(feature = "durable")]
 pub(crate) use self::{
     attempt::dead, commit::Refused, entry::Entry, handle::Commit, policy::Policy,
 };
@@ -158,6 +161,7 @@ pub use self::{
     drain::DrainReport,
     gather::{Gather, gather},
     handle::Background,
+    here::after_response,
     job::When,
     outcome::Outcome,
     report::{Report, TaskState, Unfinished},
@@ -170,6 +174,7 @@ pub(crate) use self::{
     events::{LogLimit, cut_off_by_signal},
     group::Group,
     handle::{Peer, TestDoor},
+    here::{collect, collecting},
     job::{Meta, is_failure},
     outcome::Never,
     registrations::Registrations,

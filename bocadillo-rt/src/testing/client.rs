@@ -17,8 +17,9 @@ use super::Tasks;
 use crate::background::Refused;
 use crate::{
     app::builder::App,
-    background::{Background, Group, Meta, Runner, TestDoor, is_failure},
+    background::{Background, Group, Meta, Runner, TestDoor, collecting, is_failure},
     error::BoxError,
+    guard::catch,
     message::body::Body,
     sent::Delivery,
 };
@@ -159,15 +160,19 @@ where
     }
     let calling = ready.call(request);
     drop(ready);
-    let (head, body) = match calling.await.map_err(Into::<BoxError>::into) {
+    let register = |task| door.background.add_background(task);
+    let answered = collecting(catch(calling), register).await;
+    let answered = answered.map(|answered| answered.map_err(Into::<BoxError>::into));
+    let (head, body) = match answered {
         #[cfg(feature = "durable")]
-        Ok(response) => match door.commit(response.status()).await {
+        Ok(Ok(response)) => match door.commit(response.status()).await {
             Some(refused) => return door.refuse(refused),
             None => response.into_parts(),
         },
         #[cfg(not(feature = "durable"))]
-        Ok(response) => response.into_parts(),
-        Err(error) => panic!("the service failed: {error}"),
+        Ok(Ok(response)) => response.into_parts(),
+        Ok(Err(error)) => panic!("the service failed: {error}"),
+        Err(panic) => panic!("{panic}"),
     };
     let body = body
         .collect()

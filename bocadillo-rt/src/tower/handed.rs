@@ -7,7 +7,7 @@ use tower_service::Service;
 #[cfg(feature = "durable")]
 use crate::tower::commit::refused_by;
 use crate::{
-    background::{Background, Runner, is_failure},
+    background::{Background, Runner, collecting, is_failure},
     guard::{catch, log},
     sent::{Delivery, Handed},
     server::detach::is_detached,
@@ -37,7 +37,9 @@ where
     let is_grpc = grpc::is_grpc(request.headers());
     let method = request.method().clone();
     let registered = Registered { background, runner };
-    let response = match catch(async move { service.call(request).await }).await {
+    let handler = catch(async move { service.call(request).await });
+    let register = |task| registered.background.add_background(task);
+    let response = match collecting(handler, register).await {
         Ok(answered) => answered?.map(|body| OrEmpty::Body { body }),
         Err(panic) => {
             log(|| tracing::error!(panic, "service panicked"));

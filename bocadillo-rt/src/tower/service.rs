@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    background::{Background, Peer, Runner, is_failure},
+    background::{Background, Peer, Runner, Task, collect, is_failure},
     error::BoxError,
     guard::{guarded, log},
     message::{authority, body::Body},
@@ -33,6 +33,9 @@ use crate::{
         registered::Registered,
     },
 };
+
+#[cfg(feature = "durable")]
+use crate::background::take_collected;
 
 /// A tower service on one connection.
 pub(crate) struct TrackedService<S> {
@@ -188,7 +191,8 @@ where
                 return Poll::Pending;
             }
         }
-        let polled = guarded(|| this.stage.as_mut().respond(call, cx));
+        let (polled, tasks) = collect(|| guarded(|| this.stage.as_mut().respond(call, cx)));
+        call.register(tasks);
         let response = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answered)) => {
@@ -254,9 +258,17 @@ where
 }
 
 impl ServiceCall {
+    /// Keeps what code below the handler has registered.
+    fn register(&self, tasks: Vec<Task>) {
+        for task in tasks {
+            self.registered.background.add_background(task);
+        }
+    }
+
     #[cfg(feature = "durable")]
     fn commit(&self, status: StatusCode, headers: &HeaderMap) -> Option<Commit> {
         let has_failed = is_failure(status) || self.is_grpc && grpc::has_failed(headers);
+        self.register(take_collected());
         self.registered.commit(has_failed)
     }
 
