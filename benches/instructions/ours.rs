@@ -49,7 +49,7 @@ async fn create_order(req: &mut Request, res: &mut Response) -> bocadillo::Resul
         server::confirm_later(&order.email).await;
     }
     res.status(201);
-    res.bytes(server::CREATED);
+    res.body(server::CREATED.into());
     res.header(CONTENT_TYPE, JSON);
     Ok(())
 }
