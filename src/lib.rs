@@ -67,7 +67,7 @@
 //! | `multipart` | | `multer`, `tempfile`: forms with files, `Request::multipart`, `Request::form_data` | 1.85 |
 //! | `sqlite` | | `durable`, and `rusqlite` with SQLite itself, `fs4`: `durable::Sqlite` | 1.85 |
 //! | `tls` | | `rustls`, `tokio-rustls`, `ring`: the module `tls` | 1.85 |
-//! | `full` | | all of these | 1.85 |
+//! | `full` | | `cookie`, `file`, `log`, `metrics`, `multipart`, `tls` | 1.85 |
 //! | `axum` | | `axum` without its own features: `Background` as an extractor, `ConnectInfo` | 1.85 |
 //! | `metrics` | | `metrics`: counters, gauges and histograms of tasks, see [`background`](mod@background#metrics) | 1.85 |
 
