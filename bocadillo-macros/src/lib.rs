@@ -68,7 +68,8 @@ pub fn background(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A function with a parameter of type `Background` is a handler of another framework, as axum: it may take
 /// whatever that allows. The tasks within are registered on that parameter, whatever its name and place.
-/// `#[axum::debug_handler]` may stand above or below.
+/// `#[axum::debug_handler]` stands below `#[view]`: above it, it would check a copy of the body in which
+/// no `#[view]` has found the tasks.
 ///
 /// ```
 /// use axum::{Json, response::IntoResponse};

@@ -11,15 +11,15 @@ async fn first(res: Background) {
     async fn task() {}
 }
 
-#[debug_handler]
 #[view]
-async fn above(answer: Background, Json(text): Json<String>) -> &'static str {
+#[debug_handler]
+async fn last(answer: Background, Json(text): Json<String>) -> &'static str {
     #[background]
     async fn task() {
         drop(text);
     }
 
-    "above"
+    "last"
 }
 
 #[view]
@@ -50,7 +50,7 @@ impl Orders {
 fn main() {
     let _: axum::Router = axum::Router::new()
         .route("/first", post(first))
-        .route("/above", post(above))
+        .route("/last", post(last))
         .route("/below", post(below));
     let handle = Background::default();
     let _ = borrowed(1, &handle);
