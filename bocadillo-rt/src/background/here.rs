@@ -85,16 +85,18 @@ pub fn after_response(task: impl IntoTask) {
     }
 }
 
-/// Calls `f`, which polls a handler, and must not panic; returns what was registered meanwhile.
+/// Calls `f`, which polls a handler, and must not panic; hands on what was registered meanwhile.
 #[inline]
-pub(crate) fn collect<R>(f: impl FnOnce() -> R) -> (R, Vec<Task>) {
+pub(crate) fn collect<R>(f: impl FnOnce() -> R, register: impl FnMut(Task)) -> R {
     let outer = SCOPE.get();
     let depth = outer.depth + 1;
     SCOPE.set(Scope { depth, tasks: 0 });
     let result = f();
     let Scope { tasks, .. } = SCOPE.replace(outer);
-    let tasks = if tasks == 0 { Vec::new() } else { take(tasks) };
-    (result, tasks)
+    if tasks > 0 {
+        take(tasks).into_iter().for_each(register);
+    }
+    result
 }
 
 /// Takes what was registered so far where a handler is being polled.
@@ -136,8 +138,6 @@ impl<F: Future, R: FnMut(Task)> Future for Collecting<F, R> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let (polled, tasks) = collect(|| this.handler.poll(cx));
-        tasks.into_iter().for_each(this.register);
-        polled
+        collect(|| this.handler.poll(cx), this.register)
     }
 }

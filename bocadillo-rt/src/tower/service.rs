@@ -191,8 +191,12 @@ where
                 return Poll::Pending;
             }
         }
-        let (polled, tasks) = collect(|| guarded(|| this.stage.as_mut().respond(call, cx)));
-        call.register(tasks);
+        let mut late = Vec::new();
+        let polled = collect(
+            || guarded(|| this.stage.as_mut().respond(call, cx)),
+            |task| late.push(task),
+        );
+        call.register(late);
         let response = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answered)) => {
