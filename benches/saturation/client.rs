@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::Result;
-use crate::load::CONNECTIONS;
+
+/// Connections, each with one request at a time.
+pub(crate) const CONNECTIONS: usize = 32;
 
 /// The body of each request.
 pub(crate) const ORDER: &str = r#"{"email":"a@example.net","item":"bocadillo","count":2}"#;

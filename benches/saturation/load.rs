@@ -9,11 +9,8 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::args::CLIENT;
-use crate::client::ORDER;
+use crate::client::{CONNECTIONS, ORDER};
 use crate::cores::Place;
-
-/// Connections, each with one request at a time.
-pub(crate) const CONNECTIONS: usize = 32;
 
 /// What a server has answered.
 pub(crate) struct Answers {
